@@ -13,7 +13,7 @@ export type Action =
   /** `plant`: the standby whose archive is to be marked in any case. */
   | { readonly kind: 'initialize'; readonly plant: string | undefined }
   | { readonly kind: 'check' | 'ship' | 'may-start' | 'flush' | 'cleanup' }
-  | ({ readonly kind: 'status' } & StatusRequest)
+  | ({ readonly kind: 'status'; readonly isLive: boolean } & StatusRequest)
   /** `standby`: all of them if it is undefined. */
   | { readonly kind: 'ledger'; readonly standby: string | undefined; readonly json: boolean }
   /** `--check`. `names`: those checks only; none for all of them. */
@@ -59,7 +59,14 @@ function askedActions(options: Options, json: boolean): readonly Asked[] {
     file === undefined ? undefined : { word: '-F', action: { kind: 'archive', path: file } },
     ship && { word: '--ship', action: { kind: 'ship' } },
     mayStart && { word: '--may-start', action: { kind: 'may-start' } },
-    status && { word: '--status', action: { kind: 'status', ...statusRequest(options, seeHelp(usage)) } },
+    status && {
+      word: '--status',
+      action: {
+        kind: 'status',
+        isLive: options.live === true,
+        ...statusRequest(options, seeHelp(usage)),
+      },
+    },
     ledger === undefined
       ? undefined
       : {
@@ -119,6 +126,8 @@ export function parseRequest(argv: readonly string[]): Request {
   const stray = strayStatusOption(options);
   if (stray !== undefined && options.status !== true)
     throw usageError(`--${stray} can be used only with --status`, hint);
+  if (options.live === true && options.status !== true)
+    throw usageError('--live can be used only with --status', hint);
   if (options.json === true && !answersInJson.includes(action.kind))
     throw usageError(`--json can be used only ${usage.shared.json}`, hint);
   if (options.digests === true && options.audit === undefined)

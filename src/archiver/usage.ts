@@ -25,6 +25,7 @@ export const flags = {
     'refuse the start of a server whose timeline was left',
   ],
   ...statusFlags,
+  live: ['Look', '--live', 'with --status: ask the standbys as well how far they are'],
   ...checkFlags,
   ledger: [
     'Look',

@@ -25,7 +25,7 @@ export interface DiskFacts extends Disk {
 
 const windowMs = 30 * 60_000;
 
-async function observeUse(path: string): Promise<DiskUse> {
+export async function diskUseOf(path: string): Promise<DiskUse> {
   const { bavail, bfree, blocks, bsize } = await statfs(path);
   // As df counts: the space that only root may use is not there for us.
   return { bytes: (blocks - bfree + bavail) * bsize, freeBytes: bavail * bsize };
@@ -33,7 +33,7 @@ async function observeUse(path: string): Promise<DiskUse> {
 
 export function observeDisks(deps: LookDeps, places: readonly DiskPlace[]): Promise<readonly Disk[]> {
   return Promise.all(
-    places.map(async (place) => ({ ...place, use: await look(deps, () => observeUse(place.path)) })),
+    places.map(async (place) => ({ ...place, use: await look(deps, () => diskUseOf(place.path)) })),
   );
 }
 

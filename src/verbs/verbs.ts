@@ -128,6 +128,8 @@ export const verbs = {
       ...progress,
       /** A failover that takes the primary's role opens the server there, or has opened it and is not finished yet. */
       takesRole: is.optional(is.boolean),
+      /** The file system of its archivedir, in bytes; `free` without what only root may use. */
+      disk: is.optional(is.object({ bytes: is.number, free: is.number })),
     },
   ),
   /**

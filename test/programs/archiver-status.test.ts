@@ -82,6 +82,7 @@ test('--status finds nothing on a healthy host, and each trouble in all of its f
   });
   const cut = await statusOf(world, primary, '--warning', '1B,0', '--critical', '1GB,0');
   expect(named(cut)).toEqual(['standby warning', 'queue warning']);
+  expect(named(await statusOf(world, primary, '--live'))).toEqual(['standby warning', 'standby unknown']);
   expect(named(await statusOf(world, primary))).toEqual(['standby warning']);
   expect(await world.cmdArchiver(primary, ['--status', '--nagios', '--critical', '1B,0'])).toMatchObject({
     code: 2,
@@ -139,6 +140,7 @@ test('--status refuses what it cannot do', async ({ world }) => {
     '--json and --nagios cannot be used together',
   );
   expect(await refused('--nagios')).toContain('--nagios can be used only with --status');
+  expect(await refused('--live')).toContain('--live can be used only with --status');
   expect(await refused('--status', '--warning', '12')).toContain('is not SIZE,SECONDS, such as 64MB,300');
   expect(await refused('--status', '--watch', 'soon')).toContain('is not a number of seconds');
   const nowhere = join(primary.host.directory, 'none', 'x.prom');

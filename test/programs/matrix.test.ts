@@ -35,6 +35,30 @@ describe.each(testMajors())('cmd_standby on PostgreSQL %i', (major) => {
       const recent = await primary.switchWal();
       await hasRows(standby, 300);
       await standby.sql('CHECKPOINT');
+      const status = await world.cmdStandby(standby, ['--status', '--json']);
+      expect(JSON.parse(status.stdout)).toMatchObject({
+        facts: {
+          mode: { value: 'hot standby' },
+          replayed: { value: { isExact: true } },
+          receiver: { value: null },
+          isPaused: { value: false },
+          delayS: { value: 0 },
+          lowSettings: { value: [] },
+          archive: { value: { kind: 'archive' } },
+          failover: { value: { isPossible: true, objections: [{ name: 'primary-alive' }] } },
+          loss: { value: { isAtMost: true } },
+        },
+      });
+      const live = await world.cmdArchiver(primary, ['--status', '--live', '--json']);
+      expect(JSON.parse(live.stdout)).toMatchObject({
+        facts: {
+          standbys: [
+            {
+              live: { value: { server: 'recovering', timeline: 1, replayed: expect.anything() as unknown } },
+            },
+          ],
+        },
+      });
       expectExit(await world.cmdStandby(standby, ['--cleanup']), 0);
       expect(standby.archive()).not.toContain(old);
       expect(standby.archive()).toContain(recent);

@@ -10,8 +10,17 @@ import { observeArchiver } from '../status/facts.ts';
 import { judgeArchiver } from '../status/judge.ts';
 import { metricsOf, sectionsOf } from '../status/show.ts';
 
-async function observe(deps: ArchiverDeps, iniFile: string, request: StatusRequest): Promise<StatusReport> {
-  const facts = await observeArchiver(withinView(deps), iniFile);
+/** `isLive`: the standbys are asked as well. */
+interface ArchiverStatusRequest extends StatusRequest {
+  readonly isLive: boolean;
+}
+
+async function observe(
+  deps: ArchiverDeps,
+  iniFile: string,
+  request: ArchiverStatusRequest,
+): Promise<StatusReport> {
+  const facts = await observeArchiver(withinView(deps), iniFile, request.isLive);
   const context = {
     limits: { ...deps.settings, ...request.limits },
     command: `${join(programRoot(), 'bin', 'cmd_archiver')} -C ${iniFile}`,
@@ -33,7 +42,7 @@ async function observe(deps: ArchiverDeps, iniFile: string, request: StatusReque
 export async function reportStatus(
   deps: ArchiverDeps,
   iniFile: string,
-  request: StatusRequest,
+  request: ArchiverStatusRequest,
 ): Promise<number> {
   return showStatus(deps, () => observe(deps, resolve(iniFile), request), request.form);
 }

@@ -6,7 +6,7 @@ import { messageOf } from '../../errors.ts';
 import { leash } from '../../system/leash.ts';
 import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
 import type { Sentinel } from '../../system/sentinel.ts';
-import type { RemoteShell } from '../../system/ssh.ts';
+import type { ConnectResult, RemoteShell } from '../../system/ssh.ts';
 import { callVerb } from '../../verbs/call.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { sshTargetOf } from './connect.ts';
@@ -60,24 +60,34 @@ async function askThere(
   };
 }
 
-/** Never fails. ssh may hang in any phase: at `endMs`, on the clock of `monotonicMs`, everything of ours is ended. */
+/** ssh may hang in any phase: at `endMs`, on the clock of `monotonicMs`, everything of ours is ended. */
+export async function withLaneShell<T>(
+  deps: ArchiverDeps,
+  lane: Lane,
+  endMs: number,
+  use: (shell: RemoteShell, leftMs: () => number) => Promise<T>,
+): Promise<ConnectResult<T>> {
+  const leftMs = () => Math.max(1, Math.round(endMs - deps.monotonicMs()));
+  const held = leash(deps.startSession, [deps.signal, AbortSignal.timeout(leftMs())]);
+  const target = await sshTargetOf(deps, lane);
+  const connectTimeoutS = Math.max(1, Math.min(target.connectTimeoutS, Math.ceil(leftMs() / 1000)));
+  // The answers are found among whatever a start-up file prints.
+  const shell = { ...target, connectTimeoutS, allowsNoise: true };
+  return deps.withRemoteShell({ startSession: held.startSession, log: deps.log }, shell, (open) =>
+    use(open, leftMs),
+  );
+}
+
+/** Never fails. `endMs` as above. */
 export async function askLeft(
   deps: ArchiverDeps,
   lane: Lane,
   systemIdentifier: string,
   endMs: number,
 ): Promise<LeftAnswer> {
-  const leftMs = () => Math.max(1, Math.round(endMs - deps.monotonicMs()));
-  const held = leash(deps.startSession, [deps.signal, AbortSignal.timeout(leftMs())]);
   try {
-    const target = await sshTargetOf(deps, lane);
-    const connectTimeoutS = Math.max(1, Math.min(target.connectTimeoutS, Math.ceil(leftMs() / 1000)));
-    // The answers are found among whatever a start-up file prints.
-    const shell = { ...target, connectTimeoutS, allowsNoise: true };
-    const used = await deps.withRemoteShell(
-      { startSession: held.startSession, log: deps.log },
-      shell,
-      (open) => askThere(deps, lane, systemIdentifier, open, leftMs),
+    const used = await withLaneShell(deps, lane, endMs, (shell, leftMs) =>
+      askThere(deps, lane, systemIdentifier, shell, leftMs),
     );
     return used.kind === 'used' ? used.value : { kind: 'silent', reason: used.reason };
   } catch (error) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { type DiskFacts, diskSamples, observeDisks, withForecast } from '../../status/disks.ts';
-import { derive, type Fact, look, type LookDeps, NotKnown, valueOf } from '../../status/fact.ts';
+import { derive, type Fact, known, look, type LookDeps, NotKnown, valueOf } from '../../status/fact.ts';
 import { noSamples, sample, type Samples } from '../../status/samples.ts';
 import { trendOf } from '../../status/trend.ts';
 import { systemErrorCode } from '../../system/durable.ts';
@@ -18,6 +18,7 @@ import { listQueue } from '../queue/queue.ts';
 import { type Cluster, readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { listStatus, walDirectory } from '../wal/ready-files.ts';
 import { readySuffix, statusOf } from '../wal/wal-file.ts';
+import { askLive, type LiveFacts } from './live.ts';
 import { observeServerSide, type Receiver, type ServerFacts } from './server.ts';
 
 /** The outside world of one view, and the moment by which all its looks end. */
@@ -44,6 +45,8 @@ export interface StandbyFacts {
   readonly queue: Fact<Backlog>;
   /** As the server sees it; undefined if it does not stream. */
   readonly stream: Fact<Receiver | undefined>;
+  /** By its own word; undefined if it was not asked. */
+  readonly live: Fact<LiveFacts | undefined>;
 }
 
 export interface ArchiverFacts extends ServerFacts {
@@ -131,12 +134,17 @@ export async function observeCondition({ settings }: ArchiverDeps, lane: Lane): 
 
 type LaneFacts = Omit<StandbyFacts, 'stream'>;
 
-async function observeLane(deps: StatusDeps, lane: Lane): Promise<LaneFacts> {
-  const [state, queue] = await Promise.all([
+async function observeLane(
+  deps: StatusDeps,
+  lane: Lane,
+  asked: Fact<Cluster> | undefined,
+): Promise<LaneFacts> {
+  const [state, queue, live] = await Promise.all([
     look(deps, () => observeCondition(deps, lane)),
     look(deps, () => observeQueue(deps, lane)),
+    look(deps, async () => asked && (await askLive(deps, lane, known(asked).systemIdentifier))),
   ]);
-  return { name: lane.name, state, queue };
+  return { name: lane.name, state, queue, live };
 }
 
 function withStream(lane: LaneFacts, receivers: Fact<readonly Receiver[]>): StandbyFacts {
@@ -161,7 +169,12 @@ async function diskPlaces({ settings: { pgdata }, layout }: StatusDeps) {
   ];
 }
 
-export async function observeArchiver(deps: StatusDeps, iniFile: string): Promise<ArchiverFacts> {
+/** @param isLive asks the standbys as well */
+export async function observeArchiver(
+  deps: StatusDeps,
+  iniFile: string,
+  isLive: boolean,
+): Promise<ArchiverFacts> {
   const { settings, layout } = deps;
   const [cluster, version, isInitialized] = await Promise.all([
     look(deps, () => readCluster(settings.pgdata)),
@@ -179,7 +192,7 @@ export async function observeArchiver(deps: StatusDeps, iniFile: string): Promis
     look(deps, () => observeWaiting(deps)),
     look(deps, () => isLocked(deps.run, shipperPlaces(layout).lock)),
     diskPlaces(deps).then((places) => observeDisks(deps, places)),
-    Promise.all(lanesOf(deps).map((lane) => observeLane(deps, lane))),
+    Promise.all(lanesOf(deps).map((lane) => observeLane(deps, lane, isLive ? cluster : undefined))),
   ]);
   const written = valueOf(server.written);
   const values = {

@@ -3,10 +3,11 @@ import { durationText, sizeText } from '../../amounts.ts';
 import { judgeDisks } from '../../status/disks.ts';
 import { type Fact, valueOf } from '../../status/fact.ts';
 import { type Finding, unknownFinding } from '../../status/finding.ts';
-import { levelBehind, type StatusLimits } from '../../status/limits.ts';
+import { judgeDisk, levelBehind, type StatusLimits } from '../../status/limits.ts';
 import { gapSentence, sentenceOf } from '../lane/modes.ts';
 import { type Health, severities } from '../lane/state.ts';
 import type { ArchiverFacts, StandbyFacts } from './facts.ts';
+import type { LiveFacts } from './live.ts';
 
 export interface JudgeContext {
   readonly limits: StatusLimits;
@@ -109,6 +110,33 @@ function judgeShipper(facts: ArchiverFacts, { command }: JudgeContext): Finding[
   ];
 }
 
+const serverWords: Readonly<
+  Record<LiveFacts['server'], Pick<Finding, 'level' | 'message' | 'hint'> | undefined>
+> = {
+  recovering: undefined,
+  starting: { level: 'unknown', message: 'the server is still starting', hint: 'Look again in a moment.' },
+  unknown: {
+    level: 'unknown',
+    message: 'nothing shows what the server does',
+    hint: 'Run cmd_standby -C FILE --status there.',
+  },
+  down: {
+    level: 'warning',
+    message: 'the server does not run',
+    hint: 'Start it there: cmd_standby -C FILE -S.',
+  },
+  'no-data': {
+    level: 'warning',
+    message: 'there is no base backup',
+    hint: 'Make one there: cmd_standby -C FILE -B.',
+  },
+  production: {
+    level: 'critical',
+    message: 'the server takes writes itself',
+    hint: 'If it was promoted to be the primary, stop this one, and rejoin it: cmd_standby -C FILE --rejoin.',
+  },
+};
+
 export const healthHints: Readonly<Partial<Record<Health, (command: string, name: string) => string>>> = {
   unreachable: () => 'Check the host, its sshd and the key of the user who runs PostgreSQL.',
   'no-directory': () => 'Mount the file system of archivedir there, or run cmd_standby -C FILE -I there.',
@@ -162,6 +190,26 @@ function judgeQueue({ name, queue }: StandbyFacts, { limits }: JudgeContext): Fi
   ];
 }
 
+function judgeLive({ name, live }: StandbyFacts, { limits }: JudgeContext): Finding[] {
+  if (live.kind === 'unknown')
+    return unknownFinding(
+      'standby',
+      `how far standby ${name} is`,
+      live,
+      'Check the host, its sshd, and cmd_standby there.',
+    ).map((finding) => ({ ...finding, about: name }));
+  const said = live.value;
+  if (said === undefined) return [];
+  const disk =
+    said.disk === undefined
+      ? []
+      : judgeDisk(limits, { name: `archivedir of ${name}`, path: 'there' }, said.disk, undefined);
+  const words = serverWords[said.server];
+  if (words === undefined) return disk;
+  const { level, message, hint } = words;
+  return [{ name: 'standby', about: name, level, message: `${message} on standby ${name}`, hint }, ...disk];
+}
+
 function judgeStream(
   { name, stream }: StandbyFacts,
   written: Fact<bigint>,
@@ -198,6 +246,7 @@ export function judgeArchiver(facts: ArchiverFacts, context: JudgeContext): read
       ...judgeLane(standby, context),
       ...judgeQueue(standby, context),
       ...judgeStream(standby, written, context),
+      ...judgeLive(standby, context),
     ]),
     ...judgeDisks(context.limits, disks),
   ];

@@ -74,14 +74,40 @@ function standbyRow(standby: StandbyFacts, end: bigint | undefined): string[] {
   ];
 }
 
+/** Only of those that were asked. */
+function liveRows({ name, live }: StandbyFacts, end: bigint | undefined): string[][] {
+  if (live.kind === 'unknown') return [[name, 'unknown', 'unknown', 'unknown', 'unknown', 'unknown']];
+  const said = live.value;
+  if (said === undefined) return [];
+  const { server, timeline, replayed, disk } = said;
+  return [
+    [
+      name,
+      server,
+      timeline === undefined ? 'unknown' : String(timeline),
+      replayed === undefined ? 'unknown' : formatLsn(replayed),
+      replayed === undefined || end === undefined
+        ? 'unknown'
+        : sizeText(Number(end > replayed ? end - replayed : 0n)),
+      disk === undefined ? 'unknown' : sizeText(disk.freeBytes),
+    ],
+  ];
+}
+
 export function sectionsOf(facts: ArchiverFacts): readonly Section[] {
   const end = valueOf(facts.written);
+  const live = facts.standbys.flatMap((standby) => liveRows(standby, end));
   return [
     { title: 'This host', rows: hostRows(facts) },
     {
       title: 'Standbys',
       head: ['standby', 'state', 'queue', 'streams', 'WAL from its base backup on'],
       rows: facts.standbys.map((standby) => standbyRow(standby, end)),
+    },
+    {
+      title: 'Standbys by their own word',
+      head: ['standby', 'server', 'timeline', 'replayed to', 'behind', 'free in archivedir'],
+      rows: live,
     },
     diskSection(facts.disks),
   ];
@@ -166,6 +192,19 @@ export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
         const replayed = valueOf(stream)?.replayed;
         return replayed === undefined || end === undefined ? undefined : Math.max(0, Number(end - replayed));
       }),
+    ),
+    gauge(
+      'standby_replayed_bytes',
+      'The end of the WAL that the standby has replayed by its own word, as bytes since 0/0.',
+      each(({ live }) => {
+        const replayed = valueOf(live)?.replayed;
+        return replayed === undefined ? undefined : Number(replayed);
+      }),
+    ),
+    gauge(
+      'standby_archive_free_bytes',
+      'The space that is free in its archivedir.',
+      each(({ live }) => valueOf(live)?.disk?.freeBytes),
     ),
     ...diskMetrics(disks),
   ];

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { ControlFile } from '../../postgres/control-file.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
+import { diskUseOf } from '../../status/disks.ts';
 import { readSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, WalPlace } from '../../verbs/verbs.ts';
 import { readHistory } from '../archive/contents.ts';
@@ -12,7 +13,7 @@ import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-dir
 import { serverOf } from './server.ts';
 import { observeServer, rowsOf, type ServerState } from './server-state.ts';
 
-type Progress = Omit<AnswerOf<'status'>, 'takesRole'>;
+type Progress = Omit<AnswerOf<'status'>, 'takesRole' | 'disk'>;
 
 /**
  * The WAL that pg_control proves to be replayed: that of the restartpoint, or of the later location before which
@@ -116,8 +117,17 @@ export async function observeProgress(deps: StandbyDeps): Promise<Progress> {
   return directory === undefined ? { server: 'no-data' } : progressOf(deps, directory);
 }
 
-/** The same, and whether a failover is under way here. */
+async function archiveDisk({ settings }: StandbyDeps): Promise<Pick<AnswerOf<'status'>, 'disk'>> {
+  const use = await diskUseOf(settings.archivedir).catch(() => undefined);
+  return use === undefined ? {} : { disk: { bytes: use.bytes, free: use.freeBytes } };
+}
+
+/** The same, the space in archivedir, and whether a failover is under way here. */
 export async function observeStatus(deps: StandbyDeps): Promise<AnswerOf<'status'>> {
+  return { ...(await statusHere(deps)), ...(await archiveDisk(deps)) };
+}
+
+async function statusHere(deps: StandbyDeps): Promise<AnswerOf<'status'>> {
   const directory = await findDataDirectory(deps);
   if (directory === undefined) return { server: 'no-data' };
   const progress = await progressOf(deps, directory);

@@ -16,6 +16,7 @@ export const standby: StandbyFacts = {
   state: lane('ok'),
   queue: seen(nothing),
   stream: seen(undefined),
+  live: seen(undefined),
 };
 
 export const statistics = {

@@ -12,6 +12,7 @@ const context = {
 
 const found = (changes: Partial<ArchiverFacts>) =>
   judgeArchiver({ ...well, ...changes }, context).map(({ name, level }) => `${name} ${level}`);
+const said = { timeline: 1, replayed: 1n, isBeingPromoted: false, disk: undefined };
 const withStandby = (changes: Partial<StandbyFacts>) => found({ standbys: [{ ...standby, ...changes }] });
 
 describe('cmd_archiver --status', () => {
@@ -116,5 +117,19 @@ describe('cmd_archiver --status', () => {
     );
     expect(all.length).toBe(6);
     for (const { hint } of all) expect(hint).toMatch(/\.$|%p'$/);
+  });
+
+  test.each<[string, StandbyFacts['live'], readonly string[]]>([
+    ['replays', seen({ ...said, server: 'recovering' }), []],
+    ['is stopped', seen({ ...said, server: 'down' }), ['standby warning']],
+    ['takes writes', seen({ ...said, server: 'production' }), ['standby critical']],
+    ['does not answer', unknown, ['standby unknown']],
+    [
+      'has a full archive',
+      seen({ ...said, server: 'recovering', disk: { bytes: 100, freeBytes: 1 } }),
+      ['disk critical'],
+    ],
+  ])('finds that a standby %s by its own word', (_, live, expected) => {
+    expect(withStandby({ live })).toEqual(expected);
   });
 });

@@ -1,0 +1,66 @@
+/** The word of a standby about itself, for --status --live: by the verb `status` of the cmd_standby there. */
+import { parseLsn } from '../../postgres/lsn.ts';
+import { NotKnown } from '../../status/fact.ts';
+import type { DiskUse } from '../../status/limits.ts';
+import { quoted } from '../../system/printable.ts';
+import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
+import type { RemoteShell } from '../../system/ssh.ts';
+import { callVerb } from '../../verbs/call.ts';
+import type { AnswerOf } from '../../verbs/verbs.ts';
+import { withLaneShell } from '../lane/ask-left.ts';
+import type { Lane } from '../lane/lane.ts';
+import type { StatusDeps } from './facts.ts';
+
+export interface LiveFacts {
+  readonly server: AnswerOf<'status'>['server'];
+  /** The last one that its pg_control proves. */
+  readonly timeline: number | undefined;
+  /** By its server or, if that does not say it, at least so far by its pg_control. */
+  readonly replayed: bigint | undefined;
+  /** A -F999 or --switchover is promoting it. */
+  readonly isBeingPromoted: boolean;
+  /** The file system of its archivedir. */
+  readonly disk: DiskUse | undefined;
+}
+
+/** To end what was begun. */
+const afterwardsMs = 300;
+
+function liveFacts({ server, proved, replayed, promotion, disk }: AnswerOf<'status'>): LiveFacts {
+  const lsn = replayed ?? proved?.lsn;
+  return {
+    server,
+    timeline: proved?.timeline,
+    replayed: lsn === undefined ? undefined : parseLsn(lsn),
+    isBeingPromoted: promotion !== undefined,
+    disk: disk && { bytes: disk.bytes, freeBytes: disk.free },
+  };
+}
+
+async function askThere(
+  { name, standby }: Lane,
+  systemIdentifier: string,
+  shell: RemoteShell,
+  leftMs: () => number,
+): Promise<LiveFacts> {
+  const read = await readRemoteSentinel(shell, standby.r_archivedir, leftMs());
+  if (read.kind !== 'read') throw new NotKnown(quoted(read.reason, 300));
+  const { sentinel } = read;
+  if (sentinel.systemIdentifier !== systemIdentifier)
+    throw new NotKnown(`the archive of ${name} belongs to cluster ${quoted(sentinel.systemIdentifier, 40)}`);
+  if (sentinel.command === undefined)
+    throw new NotKnown(`the archive of ${name} does not say how cmd_standby is called there`);
+  const result = await callVerb(shell, sentinel.command, 'status', {}, leftMs());
+  if (result.kind !== 'answered') throw new NotKnown(quoted(result.reason, 300));
+  return liveFacts(result.answer);
+}
+
+/** Throws the reason why it is not known. */
+export async function askLive(deps: StatusDeps, lane: Lane, systemIdentifier: string): Promise<LiveFacts> {
+  const endMs = deps.endMs - afterwardsMs;
+  const used = await withLaneShell(deps, lane, endMs, (shell, leftMs) =>
+    askThere(lane, systemIdentifier, shell, leftMs),
+  );
+  if (used.kind === 'used') return used.value;
+  throw new NotKnown(`${lane.name} cannot be asked: ${quoted(used.reason, 300)}`);
+}
