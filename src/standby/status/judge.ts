@@ -73,12 +73,7 @@ function judgeMode({ mode }: StandbyFacts, { command, pgdata }: JudgeContext): F
 function judgeUnfinished({ unfinished }: StandbyFacts): Finding[] {
   if (unfinished.kind === 'unknown')
     return unknownFinding('unfinished', 'whether an action was interrupted', unfinished);
-  return unfinished.value.map(({ message, hint }) => ({
-    name: 'unfinished',
-    level: 'critical',
-    message,
-    hint,
-  }));
+  return unfinished.value.map((trouble) => ({ name: 'unfinished', ...trouble }));
 }
 
 function judgeStream({ receiver }: StandbyFacts, { wantsStream }: JudgeContext): Finding[] {

@@ -10,6 +10,8 @@ import type { ServerState } from '../server/server-state.ts';
 import type { StatusDeps } from './view.ts';
 
 export interface Unfinished {
+  /** A recovery that pauses at its target waits for its operator on purpose. */
+  readonly level: 'warning' | 'critical';
   readonly message: string;
   /** A sentence. */
   readonly hint: string;
@@ -25,6 +27,7 @@ function ofRoles(directory: DataDirectory, command: string): Unfinished[] {
   if (record.switchover !== undefined)
     return [
       {
+        level: 'critical',
         message: `a switchover with ${quoted(record.switchover.primary, 80)} was begun and is not finished`,
         hint: `Finish it: ${command} --switchover`,
       },
@@ -32,12 +35,19 @@ function ofRoles(directory: DataDirectory, command: string): Unfinished[] {
   if (stillUnderWay(record.promotion) !== undefined)
     return [
       {
+        level: 'critical',
         message: 'the server here is being promoted',
         hint: `Wait for it; if that run was interrupted: ${command} -F999`,
       },
     ];
   if (!isFailoverUnfinished(directory)) return [];
-  return [{ message: 'a failover was begun and is not finished', hint: `Finish it: ${command} -F999` }];
+  return [
+    {
+      level: 'critical',
+      message: 'a failover was begun and is not finished',
+      hint: `Finish it: ${command} -F999`,
+    },
+  ];
 }
 
 function ofRecovery({ record }: DataDirectory, state: ServerState, command: string): Unfinished[] {
@@ -45,6 +55,7 @@ function ofRecovery({ record }: DataDirectory, state: ServerState, command: stri
   if (mode === 'held')
     return [
       {
+        level: 'critical',
         message: 'a recovery was interrupted and is on hold: no server starts here',
         hint: `Recover again by -F999 with a target, or make it a standby: ${command} -S`,
       },
@@ -53,6 +64,7 @@ function ofRecovery({ record }: DataDirectory, state: ServerState, command: stri
   const what = state.kind === 'stopped' ? ', and its server is stopped' : '';
   return [
     {
+      level: 'warning',
       message: `a recovery to a target is not finished${what}`,
       hint: `Continue: ${command} ${state.kind === 'stopped' ? '-A start' : '-F999, once it has paused at the target'}`,
     },
@@ -69,15 +81,24 @@ export async function observeUnfinished(
   if (await exists(join(directory.pgdata, rewindingName)))
     return [
       {
+        level: 'critical',
         message: 'pg_rewind was interrupted: no server starts here',
         hint: `Run it again: ${command} --rejoin HOST`,
       },
     ];
   if (directory.isIncomplete)
-    return [{ message: 'a base backup was begun and is not complete', hint: `Run it again: ${command} -B` }];
+    return [
+      {
+        level: 'critical',
+        message: 'a base backup was begun and is not complete',
+        hint: `Run it again: ${command} -B`,
+      },
+    ];
   const stop = traceOfStop(deps, directory, state);
   return [
-    ...(stop === undefined ? [] : [{ message: stop.message, hint: `${stop.hint}.` }]),
+    ...(stop === undefined
+      ? []
+      : [{ level: 'critical' as const, message: stop.message, hint: `${stop.hint}.` }]),
     ...ofRoles(directory, command),
     ...ofRecovery(directory, state, command),
   ];

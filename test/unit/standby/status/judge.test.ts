@@ -117,7 +117,7 @@ describe('cmd_standby --status', () => {
     ['a server of which nothing is known', { mode: unknown }, ['server unknown']],
     [
       'an interrupted switchover',
-      { unfinished: seen([{ message: 'm', hint: 'Finish it.' }]) },
+      { unfinished: seen([{ level: 'critical', message: 'm', hint: 'Finish it.' }]) },
       ['unfinished critical'],
     ],
     ['no stream', { receiver: seen(undefined) }, ['stream warning']],
