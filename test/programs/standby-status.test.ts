@@ -43,6 +43,7 @@ interface Status {
   readonly facts: {
     readonly mode: Seen<string>;
     readonly receiver: Seen<{ status: string } | null>;
+    readonly archiveLag: Seen<{ bytes: number; seconds: number }>;
     readonly delayS: Seen<number>;
     readonly primary: Seen<{ found: string; written?: string }>;
     readonly failover: Seen<{ isPossible: boolean; objections: { name?: string }[] }>;
@@ -97,18 +98,26 @@ test('--status finds nothing on a healthy standby, and each trouble', async ({ w
   await eventually(async () => named(await statusOf(world, standby)).includes('paused warning'), {
     what: 'a paused replay',
   });
+  // The first segment has waited longest, whatever arrives after it.
+  await archiveRows(pair, 110);
+  const arrivedMs = Date.now();
+  await archiveRows(pair, 120);
+  const atLeastS = (Date.now() - arrivedMs) / 1000;
+  const { archiveLag } = (await statusOf(world, standby)).facts;
+  expect(archiveLag.value.bytes).toBeGreaterThan(16 * 1024 * 1024);
+  expect(archiveLag.value.seconds).toBeGreaterThan(atLeastS);
   await standby.sql('SELECT pg_wal_replay_resume()');
 
   // What waits on purpose is no finding.
   await standby.sql("ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
   await standby.sql('SELECT pg_reload_conf()');
-  await primary.sql('INSERT INTO rows VALUES (101)');
+  await primary.sql('INSERT INTO rows VALUES (121)');
   const delayed = await statusOf(world, standby, '--warning', '1B,0');
   expect(delayed.facts.delayS.value).toBe(3600);
   expect(named(delayed).filter((name) => name.startsWith('replay'))).toEqual([]);
   await standby.sql('ALTER SYSTEM RESET recovery_min_apply_delay');
   await standby.sql('SELECT pg_reload_conf()');
-  await eventually(async () => (await countRows(standby)) === 101, { what: 'the end of the delay' });
+  await eventually(async () => (await countRows(standby)) === 121, { what: 'the end of the delay' });
 
   // As if its file system were not mounted.
   renameSync(standby.archiveDir, `${standby.archiveDir}.away`);

@@ -29,6 +29,8 @@ export interface ArchiveFacts {
   readonly end: bigint | undefined;
   /** Seconds since the last one of these was written; it may have arrived later. */
   readonly lastAgeS: number | undefined;
+  /** Seconds since the first one arrived that is not replayed to its end; undefined if there is none. */
+  readonly waitingAgeS: number | undefined;
   /** Those that are missing between them, as `FIRST to LAST`. */
   readonly missing: string | undefined;
   /** Timelines that were left: their WAL from behind the fork is not accepted. */
@@ -48,6 +50,7 @@ interface Place {
   readonly layout: WalLayout;
   /** The number of the segment with which recovery would begin. */
   readonly from: number;
+  readonly replayed: bigint | undefined;
 }
 
 function onPath(names: readonly WalName[], { path, layout }: Place): readonly SegmentName[] {
@@ -92,15 +95,29 @@ function provedLsn(control: ControlFile): bigint {
   return proved > control.redoLsn ? proved : control.redoLsn;
 }
 
-async function writtenAgeS(nowMs: number, directory: string, name: SegmentName): Promise<number | undefined> {
+/** Seconds since it was written, and since it arrived. */
+async function agesOf(nowMs: number, directory: string, name: SegmentName | undefined) {
+  if (name === undefined) return undefined;
   try {
     const { mtimeMs, ctimeMs } = await stat(join(directory, name.text));
+    const ageS = (ms: number) => Math.max(0, (nowMs - ms) / 1000);
     // rsync keeps the time on the primary; a copy by another program has only that of its arrival.
-    return Math.max(0, (nowMs - Math.min(mtimeMs, ctimeMs)) / 1000);
+    return { writtenS: ageS(Math.min(mtimeMs, ctimeMs)), arrivedS: ageS(ctimeMs) };
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** The first archived segment with WAL that was not replayed. */
+function firstWaiting(
+  numbers: readonly number[],
+  { replayed, layout }: Place,
+  places: ReadonlyMap<number, { readonly name: SegmentName }>,
+): SegmentName | undefined {
+  const endOf = (number: number) => firstLsnOf(nameOf(1, number + 1, layout), layout.segmentSize);
+  const number = replayed === undefined ? undefined : numbers.find((each) => endOf(each) > replayed);
+  return number === undefined ? undefined : places.get(number)?.name;
 }
 
 async function describe(deps: StatusDeps, place: Place): Promise<ArchiveFacts> {
@@ -121,6 +138,7 @@ async function describe(deps: StatusDeps, place: Place): Promise<ArchiveFacts> {
   while (held.has(next)) next += 1;
   const [last, before] = [next - 1, places.get(next - 1)];
   const end = held.has(last) ? firstLsnOf(nameOf(1, next, layout), layout.segmentSize) : undefined;
+  const waiting = firstWaiting(numbers, place, places);
   const all = [...places.keys()].sort((a, b) => a - b);
   const nameAt = (number: number | undefined) =>
     number === undefined ? undefined : places.get(number)?.name.text;
@@ -134,8 +152,8 @@ async function describe(deps: StatusDeps, place: Place): Promise<ArchiveFacts> {
     last: newest?.text,
     timeline: path.at(-1)?.timeline ?? 1,
     end,
-    lastAgeS:
-      before === undefined ? undefined : await writtenAgeS(deps.now(), archive.directory, before.name),
+    lastAgeS: (await agesOf(deps.now(), archive.directory, before?.name))?.writtenS,
+    waitingAgeS: (await agesOf(deps.now(), archive.directory, waiting))?.arrivedS,
     missing,
     left: archive.sentinel.left,
     diverged: archive.sentinel.diverged ?? [],
@@ -145,6 +163,7 @@ async function describe(deps: StatusDeps, place: Place): Promise<ArchiveFacts> {
 export async function observeArchiveState(
   deps: StatusDeps,
   directory: DataDirectory | undefined,
+  replayed: bigint | undefined,
 ): Promise<ArchiveState> {
   const { archivedir, pgdata } = deps.settings;
   const fact = await observeArchive(archivedir, { pgdata, control: directory?.control });
@@ -156,5 +175,5 @@ export async function observeArchiveState(
     throw new NotKnown('without the pg_control of its cluster, nothing shows what is missing');
   const layout = { segmentSize, walSegmentSkipsFF: directory.capabilities.walSegmentSkipsFF };
   const from = segmentNumber(firstSegment(directory, layout), layout);
-  return describe(deps, { directory, archive, path, layout, from });
+  return describe(deps, { directory, archive, path, layout, from, replayed });
 }

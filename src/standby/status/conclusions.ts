@@ -26,9 +26,9 @@ export function lagsOf(
 ): Pick<StandbyFacts, 'archiveLag' | 'streamLag'> {
   return {
     archiveLag: conclude(deps, () => {
-      const { end, lastAgeS } = requireArchive(archive);
+      const { end, waitingAgeS } = requireArchive(archive);
       const { lsn } = known(replayed);
-      return lag(end ?? lsn, lsn, lastAgeS);
+      return lag(end ?? lsn, lsn, waitingAgeS);
     }),
     streamLag: conclude(deps, () => {
       const { lsn, committedAgeS } = known(replayed);

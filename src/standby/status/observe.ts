@@ -69,9 +69,13 @@ async function observe(deps: StatusDeps, askFailover: AskFailover, command: stri
     return observeServer(serverOf(deps, found.capabilities));
   });
   const cluster = conclude(deps, () => requireCluster(directory));
+  const recovering = observeRecovery(deps, cluster, state);
   const [recovery, archive, unfinished, seenPrimary, seenOthers, seenNow] = await Promise.all([
-    observeRecovery(deps, cluster, state),
-    look(deps, () => observeArchiveState(deps, known(directory))),
+    recovering,
+    look(deps, async () => {
+      const { replayed } = await recovering;
+      return observeArchiveState(deps, known(directory), valueOf(replayed)?.lsn);
+    }),
     look(deps, async () => {
       const found = known(directory);
       return found === undefined ? [] : observeUnfinished(deps, found, known(state), command);

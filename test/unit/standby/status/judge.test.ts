@@ -20,6 +20,7 @@ const archive = {
   timeline: 1,
   end: 0x5000000n,
   lastAgeS: 5,
+  waitingAgeS: undefined,
   missing: undefined,
   left: [],
   diverged: [],
