@@ -35,6 +35,7 @@ const controlSequence = /\u001B\[[?\d]*[a-zA-Z]/g;
 
 /** The test machine's own disk is no matter here. */
 const ini = {
+  debug: 'off',
   psql: clientProgram('psql'),
   disk_warning: 100,
   disk_critical: 100,

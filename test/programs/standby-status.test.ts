@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Ajv } from 'ajv';
 import { expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
@@ -63,18 +64,44 @@ async function statusOf(world: World, standby: Standby, ...more: string[]): Prom
 const named = ({ findings }: Status) =>
   findings.map(({ name, about = '', level }) => `${name} ${about} ${level}`.replace('  ', ' '));
 
+const mostTries = 20;
+
+/** A busy machine may take longer than a view has. */
+async function finds(
+  world: World,
+  standby: Standby,
+  names: readonly string[],
+  ...more: string[]
+): Promise<Status> {
+  let status = await statusOf(world, standby, ...more);
+  for (let tries = 1; tries < mostTries && !isDeepStrictEqual(named(status), names); tries += 1)
+    status = await statusOf(world, standby, ...more);
+  expect(named(status)).toEqual(names);
+  return status;
+}
+
+async function shows(
+  world: World,
+  standby: Standby,
+  args: readonly string[],
+  pattern: RegExp,
+): Promise<void> {
+  let text = '';
+  for (let tries = 0; tries < mostTries && !pattern.test(text); tries += 1)
+    text = (await world.cmdStandby(standby, ['--status', ...args])).stdout;
+  expect(text).toMatch(pattern);
+}
+
 test('--status finds nothing on a healthy standby, and each trouble', async ({ world }) => {
   const pair = await makePair(world, { ini: { ...ini, use_streaming_replication: 'on' } });
   const { primary, standby } = pair;
-  const cold = await statusOf(world, standby);
-  expect(named(cold)).toEqual([]);
+  const cold = await finds(world, standby, []);
   expect(cold.facts.mode.value).toBe('cold');
 
   expectExit(await world.cmdStandby(standby, ['-S']), 0);
   await archiveRows(pair, 100);
   await eventually(async () => (await countRows(standby)) === 100, { what: 'the rows' });
-  const well = await statusOf(world, standby);
-  expect(named(well)).toEqual([]);
+  const well = await finds(world, standby, []);
   const { mode, receiver, failover, loss, primary: seen } = well.facts;
   expect(mode.value).toBe('hot standby');
   expect(receiver.value?.status).toBe('streaming');
@@ -82,15 +109,10 @@ test('--status finds nothing on a healthy standby, and each trouble', async ({ w
   expect(seen.value.written).toMatch(/^0\//);
   expect(loss.value).toMatchObject({ isAtMost: true, knownAgeS: 0 });
   expect(loss.value.bytes).toBeLessThan(16 * 1024 * 1024);
-  const text = await world.cmdStandby(standby, ['--status']);
-  expect(text.stdout).toMatch(/: all is well\n\nThis host:\n {2}server +hot standby, PostgreSQL /);
-  expect(text.stdout).toMatch(/\n {2}possible +yes, once the primary is stopped\n/);
-  expect(await world.cmdStandby(standby, ['--status', '--nagios'])).toMatchObject({
-    code: 0,
-    stdout: expect.stringMatching(
-      /^cmd_standby OK - .*: nothing to report \| .*'failover_possible'=1/,
-    ) as string,
-  });
+  await shows(world, standby, [], /: all is well\n\nThis host:\n {2}server +hot standby, PostgreSQL /);
+  await shows(world, standby, [], /\n {2}possible +yes, once the primary is stopped\n/);
+  const line = /^cmd_standby OK - .*: nothing to report \| .*'failover_possible'=1/;
+  await shows(world, standby, ['--nagios'], line);
   const metrics = await world.cmdStandby(standby, ['--status', '--prometheus']);
   expect(metrics.stdout).toContain('pitrtools_mode{program="cmd_standby",mode="hot standby"} 1\n');
 
@@ -122,13 +144,13 @@ test('--status finds nothing on a healthy standby, and each trouble', async ({ w
   // As if its file system were not mounted.
   renameSync(standby.archiveDir, `${standby.archiveDir}.away`);
   mkdirSync(standby.archiveDir);
-  expect(named(await statusOf(world, standby))).toEqual(['archive critical', 'failover archive critical']);
+  await finds(world, standby, ['archive critical', 'failover archive critical']);
   const refused = await world.cmdStandby(standby, ['-F999', '--dry-run', '--force=primary-alive']);
   expectExit(refused, 4);
   expect(readdirSync(standby.archiveDir)).toEqual([]);
   rmdirSync(standby.archiveDir);
   renameSync(`${standby.archiveDir}.away`, standby.archiveDir);
-  expect(named(await statusOf(world, standby))).toEqual([]);
+  await finds(world, standby, []);
 
   // A segment is lost while the server here is stopped.
   expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
@@ -136,16 +158,14 @@ test('--status finds nothing on a healthy standby, and each trouble', async ({ w
   await archiveRows(pair, 300);
   const place = join(standby.archiveDir, lost);
   renameSync(place, `${place}.away`);
-  const gap = await statusOf(world, standby);
-  expect(named(gap)).toEqual(['server critical', 'gap critical', 'failover replay critical']);
+  const gap = await finds(world, standby, ['server critical', 'gap critical', 'failover replay critical']);
   for (const { hint } of gap.findings) expect(hint).toBeDefined();
   expect(gap.facts.failover.value.isPossible).toBe(false);
   expectExit(await world.cmdStandby(standby, ['-F999', '--dry-run', '--force=primary-alive']), 4);
   renameSync(`${place}.away`, place);
 
   await primary.kill9();
-  const dead = await statusOf(world, standby);
-  expect(named(dead)).toEqual(['server critical', 'primary critical']);
+  const dead = await finds(world, standby, ['server critical', 'primary critical']);
   expect(dead.facts.failover.value).toEqual({
     ...dead.facts.failover.value,
     isPossible: true,
