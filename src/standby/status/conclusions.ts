@@ -40,7 +40,7 @@ export function lagsOf(
 }
 
 /** How far a failover here would replay; by what is known without its own look if that has failed. */
-function reachOf({ now, replayed, received, archive }: Shown): bigint {
+export function reachOf({ now, replayed, received, archive }: Shown): bigint {
   const reach = valueOf(now)?.siblings?.comparison.reach;
   if (reach !== undefined) return reach;
   const state = valueOf(archive);

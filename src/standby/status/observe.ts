@@ -12,7 +12,7 @@ import { observeServer, type ServerState } from '../server/server-state.ts';
 import { askOthers } from '../siblings/observe.ts';
 import { observeArchiveState } from './archive.ts';
 import { backupFacts } from './backup.ts';
-import { concludeLoss, failoverFacts, lagsOf, samplesOf } from './conclusions.ts';
+import { concludeLoss, failoverFacts, lagsOf, reachOf, samplesOf } from './conclusions.ts';
 import type { ClusterFacts, Shown, StandbyFacts } from './facts.ts';
 import { modeOf } from './mode.ts';
 import { type AskFailover, otherStandby, primaryFacts } from './others.ts';
@@ -130,6 +130,7 @@ export async function observeStandby(
   const samples = await takeSamples(deps, shown, { ...diskSamples(disks), ...samplesOf(shown) });
   const nowMs = deps.monotonicMs();
   const loss = concludeLoss(deps, shown, samples, nowMs);
+  const reach = conclude(deps, () => reachOf(shown));
   const { now, ...facts } = shown;
   const isPrimary = valueOf(shown.mode) === 'primary';
   return {
@@ -137,7 +138,7 @@ export async function observeStandby(
     ...lagsOf(deps, shown),
     failover: isPrimary
       ? { kind: 'seen', value: undefined, atMs: deps.now() }
-      : derive(now, (seen) => failoverFacts(seen, shown, valueOf(loss)?.reach)),
+      : derive(now, (seen) => failoverFacts(seen, shown, valueOf(reach))),
     loss,
     disks: withForecast(disks, samples, nowMs),
   };
