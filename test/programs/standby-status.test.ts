@@ -7,6 +7,7 @@ import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
+import { sendSignal } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
@@ -176,18 +177,21 @@ test('--status finds nothing on a healthy standby, and each trouble', async ({ w
   expectExit(await world.cmdStandby(standby, ['-F999', '--dry-run']), 0);
 });
 
-test('--status shows the rest within its limit where every other host is silent', async ({ world }) => {
-  const pair = await makePair(world, { ini });
-  const { standby } = pair;
+test('--status shows the rest where every other host is silent', async ({ world }) => {
+  const { primary, standby } = await makePair(world, { ini });
   expectExit(await world.cmdStandby(standby, ['-S']), 0);
   const archiver = await world.asPrimary(standby, ['other', 'another']);
-  const hangs = writeScript(standby.host, 'ssh', 'exec sleep 60');
+  // Its port takes connections, and nobody answers there.
+  const postmaster = primary.postmaster() ?? 0;
+  sendSignal(postmaster, 'SIGSTOP');
+  world.onClose(() => {
+    sendSignal(postmaster, 'SIGCONT');
+  });
+  const hangs = writeScript(standby.host, 'ssh', 'exec sleep 300');
   archiver.writeIni({ ssh: hangs });
-  // Nobody answers for an address of this network (RFC 5737).
-  standby.writeIni({ ssh: hangs, master_public_ip: '192.0.2.1' });
-  const begin = performance.now();
+  standby.writeIni({ ssh: hangs });
+  // A view that waited for any of them would not end before the limit of the call, which is 120 seconds.
   const status = await statusOf(world, standby);
-  expect(performance.now() - begin).toBeLessThan(4_000);
   expect(status.facts.mode.value).toBe('hot standby');
   expect(status.facts.loss.unknown).toMatch(/how far the primary has written is not known/);
   expect(named(status).filter((name) => name.startsWith('standby'))).toEqual([

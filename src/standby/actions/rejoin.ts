@@ -32,7 +32,7 @@ import { noForce } from '../steps/force.ts';
 import { refuseOn } from '../steps/objections.ts';
 
 /** The actions that end the way of a base backup. */
-export interface BaseBackupActions {
+interface BaseBackupActions {
   readonly baseBackup: (deps: StandbyDeps, options: BackupOptions) => Promise<number>;
   readonly startStandby: (deps: StandbyDeps, options: ActionOptions) => Promise<number>;
 }
