@@ -44,6 +44,7 @@ export const slowFiles: readonly string[] = [
   'shipper-roles',
   'shipper-steady',
   'status-forecast',
+  'status-grid',
   'stream-slots',
   'switchover-campaign',
   'switchover-failures',

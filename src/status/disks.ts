@@ -60,7 +60,12 @@ export function withForecast(disks: readonly Disk[], samples: Samples, nowMs: nu
 export function judgeDisks(limits: StatusLimits, disks: readonly DiskFacts[]): Finding[] {
   return disks.flatMap((disk) =>
     disk.use.kind === 'unknown'
-      ? unknownFinding('disk', `the space of ${disk.name} (${disk.path})`, disk.use)
+      ? unknownFinding(
+          'disk',
+          `the space of ${disk.name} (${disk.path})`,
+          disk.use,
+          'Check that this user may enter the directory.',
+        )
       : judgeDisk(limits, disk, disk.use.value, valueOf(disk.fullInS)),
   );
 }

@@ -17,7 +17,7 @@ export interface Finding {
   /** Milliseconds since 1970; absent if it is not known since when. */
   readonly sinceMs?: number | undefined;
   /** The way out, as a sentence. */
-  readonly hint?: string | undefined;
+  readonly hint: string;
 }
 
 export function worstOf(findings: readonly Pick<Finding, 'level'>[]): Level {
@@ -31,7 +31,7 @@ export function bySeverity(findings: readonly Finding[]): readonly Finding[] {
 }
 
 /** An unknown fact as a finding; `what` names it in words, such as `the state of standby b`. */
-export function unknownFinding(name: string, what: string, fact: Fact<unknown>, hint?: string): Finding[] {
+export function unknownFinding(name: string, what: string, fact: Fact<unknown>, hint: string): Finding[] {
   if (fact.kind === 'seen') return [];
   return [
     { name, about: undefined, level: 'unknown', message: `${what} is not known: ${fact.reason}`, hint },

@@ -80,7 +80,8 @@ describe('cmd_standby --serve', () => {
     expect(warm).not.toHaveProperty('replayed');
 
     standby.writeIni({ pgdata: join(standby.host.directory, 'nothing') });
-    expect(await ask(world, standby, 'status')).toEqual({ server: 'no-data' });
+    const space = { bytes: expect.any(Number) as number, free: expect.any(Number) as number };
+    expect(await ask(world, standby, 'status')).toEqual({ server: 'no-data', disk: space });
   });
 
   test('refuses any other line, runs nothing of it, and is understood among what a start-up file prints', async ({

@@ -9,6 +9,9 @@ import { type Health, severities } from '../lane/state.ts';
 import type { ArchiverFacts, StandbyFacts } from './facts.ts';
 import type { LiveFacts } from './live.ts';
 
+const readAsOwner = 'Run it as the user who owns pgdata.';
+const readQueues = 'Check the file system of l_archivedir, and the owner of what is in it.';
+
 export interface JudgeContext {
   readonly limits: StatusLimits;
   /** `cmd_archiver -C FILE`, to be typed. */
@@ -17,7 +20,8 @@ export interface JudgeContext {
 }
 
 function judgeServer({ isRunning, cluster }: ArchiverFacts, { pgdata }: JudgeContext): Finding[] {
-  if (valueOf(isRunning) !== false) return unknownFinding('server', 'whether PostgreSQL runs', isRunning);
+  if (valueOf(isRunning) !== false)
+    return unknownFinding('server', 'whether PostgreSQL runs', isRunning, readAsOwner);
   if (valueOf(cluster)?.isInRecovery === true)
     return [
       {
@@ -40,7 +44,12 @@ function judgeServer({ isRunning, cluster }: ArchiverFacts, { pgdata }: JudgeCon
 function judgeArchiving({ archiving, isRunning }: ArchiverFacts, { command }: JudgeContext): Finding[] {
   if (valueOf(isRunning) === false) return [];
   if (archiving.kind === 'unknown')
-    return unknownFinding('archiving', 'whether PostgreSQL archives by this program', archiving);
+    return unknownFinding(
+      'archiving',
+      'whether PostgreSQL archives by this program',
+      archiving,
+      'Check that this user can log in to the server here: keys port, dbname and psql, and its pg_hba.conf.',
+    );
   const { verdict } = archiving.value;
   if (verdict.kind === 'call') return [];
   return [
@@ -54,7 +63,12 @@ function judgeArchiving({ archiving, isRunning }: ArchiverFacts, { command }: Ju
 }
 
 function judgeConfiguration({ state, isInitialized }: ArchiverFacts, { command }: JudgeContext): Finding[] {
-  const findings = unknownFinding('initialized', 'whether l_archivedir is initialized', isInitialized);
+  const findings = unknownFinding(
+    'initialized',
+    'whether l_archivedir is initialized',
+    isInitialized,
+    readQueues,
+  );
   if (valueOf(isInitialized) === false)
     findings.push({
       name: 'initialized',
@@ -75,7 +89,7 @@ function judgeConfiguration({ state, isInitialized }: ArchiverFacts, { command }
 function judgeWaiting(facts: ArchiverFacts, { limits }: JudgeContext): Finding[] {
   const { waiting, archiving } = facts;
   if (waiting.kind === 'unknown')
-    return unknownFinding('waiting', 'how much WAL PostgreSQL has still to archive', waiting);
+    return unknownFinding('waiting', 'how much WAL PostgreSQL has still to archive', waiting, readAsOwner);
   const { files, bytes, oldest } = waiting.value;
   const level = levelBehind(limits, bytes, oldest?.ageS);
   if (level === 'ok' || oldest === undefined) return [];
@@ -96,7 +110,8 @@ function judgeWaiting(facts: ArchiverFacts, { limits }: JudgeContext): Finding[]
 
 function judgeShipper(facts: ArchiverFacts, { command }: JudgeContext): Finding[] {
   const { isShipping, archiving, isRunning, state } = facts;
-  if (isShipping.kind === 'unknown') return unknownFinding('shipper', 'whether the shipper runs', isShipping);
+  if (isShipping.kind === 'unknown')
+    return unknownFinding('shipper', 'whether the shipper runs', isShipping, readQueues);
   const seen = valueOf(archiving);
   const archives = seen?.verdict.kind === 'call' && (seen.statistics?.archived ?? 0) > 0;
   if (isShipping.value || valueOf(isRunning) !== true || state === 'offline' || !archives) return [];
@@ -153,7 +168,8 @@ export function judgeLane(
   { name, state }: Pick<StandbyFacts, 'name' | 'state'>,
   { command }: Pick<JudgeContext, 'command'>,
 ): Finding[] {
-  if (state.kind === 'unknown') return unknownFinding('standby', `the state of standby ${name}`, state);
+  if (state.kind === 'unknown')
+    return unknownFinding('standby', `the state of standby ${name}`, state, readQueues);
   const { health, gap, since } = state.value;
   const findings: Finding[] = [];
   const severity = severities[health];
@@ -170,12 +186,19 @@ export function judgeLane(
         `${command} --flush sends what is queued and shows each error.`,
     });
   if (gap !== undefined)
-    findings.push({ name: 'gap', about: name, level: 'critical', message: gapSentence(name, gap) });
+    findings.push({
+      name: 'gap',
+      about: name,
+      level: 'critical',
+      message: gapSentence(name, gap),
+      hint: 'If that standby does not stream what is missing, make a new base backup there: cmd_standby -C FILE -B.',
+    });
   return findings;
 }
 
 function judgeQueue({ name, queue }: StandbyFacts, { limits }: JudgeContext): Finding[] {
-  if (queue.kind === 'unknown') return unknownFinding('queue', `the queue of standby ${name}`, queue);
+  if (queue.kind === 'unknown')
+    return unknownFinding('queue', `the queue of standby ${name}`, queue, readQueues);
   const { files, bytes, oldest } = queue.value;
   const level = levelBehind(limits, bytes, oldest?.ageS);
   if (level === 'ok' || oldest === undefined) return [];

@@ -11,6 +11,9 @@ import type { Lag, StandbyFacts } from './facts.ts';
 import { isStandby, type Mode, replays } from './mode.ts';
 import type { OtherStandby, PrimaryFacts } from './others.ts';
 
+const readAsOwner = 'Run it as the user who owns pgdata.';
+const lookLonger = (command: string): string => `Look with more time: ${command} -F999 --dry-run`;
+
 export interface JudgeContext {
   readonly limits: StatusLimits & { readonly backup_warning_age: number };
   /** `cmd_standby -C FILE`, to be typed. */
@@ -21,7 +24,7 @@ export interface JudgeContext {
 }
 
 function judgeMode({ mode }: StandbyFacts, { command, pgdata }: JudgeContext): Finding[] {
-  if (mode.kind === 'unknown') return unknownFinding('server', 'what runs here', mode);
+  if (mode.kind === 'unknown') return unknownFinding('server', 'what runs here', mode, readAsOwner);
   switch (mode.value) {
     case 'no data':
       return [
@@ -72,13 +75,19 @@ function judgeMode({ mode }: StandbyFacts, { command, pgdata }: JudgeContext): F
 
 function judgeUnfinished({ unfinished }: StandbyFacts): Finding[] {
   if (unfinished.kind === 'unknown')
-    return unknownFinding('unfinished', 'whether an action was interrupted', unfinished);
+    return unknownFinding('unfinished', 'whether an action was interrupted', unfinished, readAsOwner);
   return unfinished.value.map((trouble) => ({ name: 'unfinished', ...trouble }));
 }
 
 function judgeStream({ receiver }: StandbyFacts, { wantsStream }: JudgeContext): Finding[] {
   if (!wantsStream) return [];
-  if (receiver.kind === 'unknown') return unknownFinding('stream', 'whether WAL is streamed here', receiver);
+  if (receiver.kind === 'unknown')
+    return unknownFinding(
+      'stream',
+      'whether WAL is streamed here',
+      receiver,
+      'Check that this user can log in to the server here: keys local_port, dbname and psql, and its pg_hba.conf.',
+    );
   const status = receiver.value?.status;
   if (status === 'streaming') return [];
   const what =
@@ -152,7 +161,13 @@ function judgeReplay(facts: StandbyFacts, context: JudgeContext): Finding[] {
 }
 
 function judgeArchive({ archive }: StandbyFacts, { command }: JudgeContext): Finding[] {
-  if (archive.kind === 'unknown') return unknownFinding('archive', 'what the archive holds', archive);
+  if (archive.kind === 'unknown')
+    return unknownFinding(
+      'archive',
+      'what the archive holds',
+      archive,
+      'Check the file system of archivedir, and the owner of what is in it.',
+    );
   const state = archive.value;
   if (state.kind === 'unusable')
     return [
@@ -221,7 +236,13 @@ const primaryLevels: Readonly<Record<PrimaryFacts['found'], Finding['level'] | u
 };
 
 function judgePrimary({ primary, failover }: StandbyFacts, { command }: JudgeContext): Finding[] {
-  if (primary.kind === 'unknown') return unknownFinding('primary', 'the state of the primary', primary);
+  if (primary.kind === 'unknown')
+    return unknownFinding(
+      'primary',
+      'the state of the primary',
+      primary,
+      `Look with more time: ${command} -P`,
+    );
   const seen = primary.value;
   const level = seen && primaryLevels[seen.found];
   if (seen === undefined || level === undefined) return [];
@@ -233,9 +254,9 @@ function judgePrimary({ primary, failover }: StandbyFacts, { command }: JudgeCon
   return [{ name: 'primary', level, message: seen.message, hint }];
 }
 
-function judgeOthers({ standbys }: StandbyFacts): Finding[] {
+function judgeOthers({ standbys }: StandbyFacts, { command }: JudgeContext): Finding[] {
   if (standbys.kind === 'unknown')
-    return unknownFinding('standby', 'how far the other standbys have come', standbys);
+    return unknownFinding('standby', 'how far the other standbys have come', standbys, lookLonger(command));
   return (standbys.value ?? []).flatMap(judgeOther);
 }
 
@@ -255,10 +276,10 @@ function judgeOther({ name, answer, reason }: OtherStandby): Finding[] {
   ];
 }
 
-function judgeFailover({ failover }: StandbyFacts, mode: Mode): Finding[] {
+function judgeFailover({ failover }: StandbyFacts, { command }: JudgeContext, mode: Mode): Finding[] {
   if (!isStandby(mode) && mode !== 'recovery') return [];
   if (failover.kind === 'unknown')
-    return unknownFinding('failover', 'whether a failover is possible', failover);
+    return unknownFinding('failover', 'whether a failover is possible', failover, lookLonger(command));
   return (failover.value?.objections ?? [])
     .filter(({ name }) => name !== 'primary-alive')
     .map(({ name, message, hint }) => ({
@@ -266,7 +287,7 @@ function judgeFailover({ failover }: StandbyFacts, mode: Mode): Finding[] {
       ...(name === undefined ? {} : { about: name }),
       level: name === 'primary-unasked' ? ('unknown' as const) : ('critical' as const),
       message: `a failover here is refused: ${message}`,
-      hint,
+      hint: hint ?? lookLonger(command),
     }));
 }
 
@@ -303,9 +324,9 @@ export function judgeStandby(facts: StandbyFacts, context: JudgeContext): readon
           ...judgeBackup(facts, context),
           ...judgePrimary(facts, context),
         ]),
-    ...judgeFailover(facts, mode),
+    ...judgeFailover(facts, context, mode),
     ...judgeLoss(facts, context),
-    ...judgeOthers(facts),
+    ...judgeOthers(facts, context),
     ...judgeDisks(context.limits, facts.disks),
   ];
 }

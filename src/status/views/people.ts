@@ -91,9 +91,10 @@ export function tablesView(sections: readonly Section[], { columns }: Terminal):
 function findingRows({ level, message, sinceMs, hint }: Finding, atMs: number): string[][] {
   const since =
     sinceMs === undefined || sinceMs > atMs ? '' : ` (for ${durationText((atMs - sinceMs) / 1000)})`;
-  const rows = [[level.toUpperCase(), `${message}${since}`]];
-  if (hint !== undefined) rows.push(['', `→ ${hint}`]);
-  return rows;
+  return [
+    [level.toUpperCase(), `${message}${since}`],
+    ['', `→ ${hint}`],
+  ];
 }
 
 function findingLines(report: StatusReport, terminal: Terminal): string[] {

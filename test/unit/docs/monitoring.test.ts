@@ -27,7 +27,7 @@ function writtenNames(): ReadonlySet<string> {
     programVersion: '2.0.0',
     host: 'alpha',
     atMs: 0,
-    findings: [{ name: 'gap', level: 'critical', message: 'm' }],
+    findings: [{ name: 'gap', level: 'critical', message: 'm', hint: 'h' }],
     facts: { unknown },
     sections: [],
     metrics: metricsOf({ ...well, standbys: [streaming] }),

@@ -1,0 +1,483 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
+import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
+import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
+import type { Primary } from '../harness/primary.ts';
+import { processesOf } from '../harness/process-table.ts';
+import { killAll, mustRun, sendSignal, start } from '../harness/processes.ts';
+import type { Server } from '../harness/server.ts';
+import type { Standby } from '../harness/standby.ts';
+import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
+import { allShipped, backupPair } from './backup-kit.ts';
+import { makeStandby } from './matrix-kit.ts';
+import { shipperPids, systemIdentifierOf } from './shipper-kit.ts';
+import { expectExit } from './standby-kit.ts';
+import { type Expected, expectInAllViews, findingsOf, lookBy, roomyDisks } from './status-kit.ts';
+
+test.override({ major: failureMajors().at(-1) ?? 15 });
+
+/** Seconds without a load, and as many with it. */
+const healthyS = Number(process.env['PITRTOOLS_TEST_HEALTHY_S'] ?? 20);
+
+interface Hosts {
+  readonly world: World;
+  readonly primary: Primary;
+  readonly standby: Standby;
+}
+
+/** A pair as the how-to makes it: cmd_archiver ships, and the standby streams as well. */
+async function healthyPair(world: World): Promise<Hosts> {
+  const { primary, standby } = await backupPair(world, {
+    ini: { ...roomyDisks, use_streaming_replication: 'on', debug: 'off' },
+  });
+  primary.writeIni({ ...roomyDisks, psql: clientProgram('psql'), ssh_timeout: 2 });
+  await makeStandby(world, standby);
+  await allShipped(primary);
+  return { world, primary, standby };
+}
+
+interface Trouble extends Expected {
+  readonly what: string;
+  /** Further arguments of --status, such as lower limits. */
+  readonly args?: readonly string[];
+  /** @returns how to take it back */
+  readonly plant: (hosts: Hosts) => Promise<() => unknown>;
+}
+
+const anyAmount = ['--warning', '1B,0', '--critical', '100GB,0'];
+
+async function moveAside(directory: string): Promise<() => void> {
+  renameSync(directory, `${directory}.away`);
+  mkdirSync(directory, { mode: 0o700 });
+  return Promise.resolve(() => {
+    rmdirSync(directory);
+    renameSync(`${directory}.away`, directory);
+  });
+}
+
+/** The words are the keys of postgresql.conf. */
+async function withSettings(server: Server, settings: Readonly<Record<string, string>>) {
+  const before: Record<string, string> = {};
+  for (const name of Object.keys(settings)) before[name] = await server.value(`SHOW ${name}`);
+  server.configure(settings);
+  await server.reload();
+  return async () => {
+    server.configure(before);
+    await server.reload();
+  };
+}
+
+async function writeSegment(primary: Primary): Promise<string> {
+  await primary.sql('CREATE TABLE IF NOT EXISTS numbers AS SELECT generate_series(1, 1000) AS n');
+  return primary.switchWal();
+}
+
+function withLine(file: string, line: string): () => void {
+  const before = readFileSync(file);
+  appendFileSync(file, `${line}\n`);
+  return () => {
+    writeFileSync(file, before);
+  };
+}
+
+const ofPrimary: readonly Trouble[] = [
+  {
+    what: 'a standby that refuses connections',
+    name: 'standby',
+    about: 'standby1',
+    level: 'warning',
+    plant: async ({ primary, standby }) => {
+      await standby.host.sshd.kill();
+      await primary.archived(await writeSegment(primary));
+      return () => standby.host.sshd.start();
+    },
+  },
+  {
+    what: 'a queue that grows',
+    name: 'queue',
+    about: 'standby1',
+    level: 'warning',
+    args: anyAmount,
+    plant: async ({ primary, standby }) => {
+      await standby.host.sshd.kill();
+      await primary.archived(await writeSegment(primary));
+      return () => standby.host.sshd.start();
+    },
+  },
+  {
+    what: 'a key that is refused',
+    name: 'standby',
+    about: 'standby1',
+    level: 'warning',
+    plant: async ({ primary, standby }) => {
+      const keys = join(standby.host.directory, 'ssh', 'authorized_keys');
+      renameSync(keys, `${keys}.away`);
+      await standby.host.sshd.kill();
+      await standby.host.sshd.start();
+      await primary.archived(await writeSegment(primary));
+      return () => {
+        renameSync(`${keys}.away`, keys);
+      };
+    },
+  },
+  {
+    what: 'an archive that is not mounted at the standby',
+    name: 'standby',
+    about: 'standby1',
+    level: 'critical',
+    plant: async ({ primary, standby }) => {
+      const undo = await moveAside(standby.archiveDir);
+      await primary.archived(await writeSegment(primary));
+      return undo;
+    },
+  },
+  {
+    what: 'a shipper that died',
+    name: 'shipper',
+    level: 'warning',
+    plant: async ({ primary }) => {
+      await eventually(() => shipperPids(primary.host).length > 0, { what: 'a shipper' });
+      for (const pid of shipperPids(primary.host)) sendSignal(pid, 'SIGKILL');
+      return async () => {
+        await primary.archived(await writeSegment(primary));
+      };
+    },
+  },
+  {
+    what: 'another INI file in archive_command',
+    name: 'archiving',
+    level: 'critical',
+    plant: async ({ primary }) => {
+      const command = await primary.value('SHOW archive_command');
+      return withSettings(primary, { archive_command: command.replace(primary.iniFile, '/etc/another.ini') });
+    },
+  },
+  {
+    what: 'WAL that waits in pg_wal',
+    name: 'waiting',
+    level: 'warning',
+    args: anyAmount,
+    plant: async ({ primary }) => {
+      const undo = await withSettings(primary, { archive_command: '/bin/false' });
+      await writeSegment(primary);
+      return undo;
+    },
+  },
+  {
+    what: 'state: offline',
+    name: 'offline',
+    level: 'critical',
+    plant: async ({ primary }) => {
+      primary.writeIni({ state: 'offline' });
+      return Promise.resolve(() => {
+        primary.writeIni({ state: 'online' });
+      });
+    },
+  },
+  {
+    what: 'queues that are not mounted',
+    name: 'initialized',
+    level: 'critical',
+    plant: async ({ primary }) => {
+      killAll(
+        processesOf(primary.host.directory).filter(({ commandLine }) => commandLine.includes('--ship')),
+      );
+      const directory = primary.lArchiveDir;
+      renameSync(directory, `${directory}.away`);
+      mkdirSync(directory, { mode: 0o700 });
+      return Promise.resolve(() => {
+        rmSync(directory, { recursive: true });
+        renameSync(`${directory}.away`, directory);
+      });
+    },
+  },
+  {
+    what: 'a server that cannot be asked',
+    name: 'archiving',
+    level: 'unknown',
+    plant: async ({ primary }) => {
+      primary.writeIni({ psql: writeScript(primary.host, 'psql', 'exit 1') });
+      return Promise.resolve(() => {
+        primary.writeIni({ psql: clientProgram('psql') });
+      });
+    },
+  },
+  {
+    what: 'a standby that has left this timeline',
+    name: 'standby',
+    about: 'standby1',
+    level: 'critical',
+    plant: async ({ primary, standby }) => {
+      const undo = withLine(join(standby.archiveDir, '.pitrtools'), 'left: 1 0/1000000 another');
+      for (const pid of shipperPids(primary.host)) sendSignal(pid, 'SIGKILL');
+      await primary.archived(await writeSegment(primary));
+      return undo;
+    },
+  },
+];
+
+const ofStandby: readonly Trouble[] = [
+  {
+    what: 'a replay that is paused',
+    name: 'paused',
+    level: 'warning',
+    plant: async ({ standby }) => {
+      await standby.sql('SELECT pg_wal_replay_pause()');
+      return () => standby.sql('SELECT pg_wal_replay_resume()');
+    },
+  },
+  {
+    what: 'a stream that is refused',
+    name: 'stream',
+    level: 'warning',
+    plant: async ({ primary }) => {
+      const file = join(primary.pgdata, 'pg_hba.conf');
+      const before = readFileSync(file, 'utf8');
+      writeFileSync(file, `host replication all all reject\nlocal replication all reject\n${before}`);
+      await primary.reload();
+      await primary.sql('SELECT pg_terminate_backend(pid) FROM pg_stat_replication');
+      return async () => {
+        writeFileSync(file, before);
+        await primary.reload();
+      };
+    },
+  },
+  {
+    what: 'WAL of the primary that is not here',
+    name: 'behind',
+    level: 'warning',
+    args: anyAmount,
+    plant: async ({ primary, standby }) => {
+      standby.host.sshd.freeze();
+      await standby.sql("ALTER SYSTEM SET primary_conninfo = ''");
+      await standby.reload();
+      await writeSegment(primary);
+      await delay(2_000);
+      await primary.sql('CREATE TABLE more AS SELECT generate_series(1, 1000) AS n');
+      return async () => {
+        standby.host.sshd.thaw();
+        await primary.sql('DROP TABLE more');
+        await standby.sql('ALTER SYSTEM RESET primary_conninfo');
+        await standby.reload();
+      };
+    },
+  },
+  {
+    what: 'an archive that is not mounted',
+    name: 'archive',
+    level: 'critical',
+    plant: ({ standby }) => moveAside(standby.archiveDir),
+  },
+  {
+    what: 'what -F999 would refuse',
+    name: 'failover',
+    about: 'archive',
+    level: 'critical',
+    plant: ({ standby }) => moveAside(standby.archiveDir),
+  },
+  {
+    what: 'a primary that is silent',
+    name: 'primary',
+    level: 'critical',
+    plant: async ({ primary, standby }) => {
+      const postmaster = primary.postmaster() ?? 0;
+      sendSignal(postmaster, 'SIGSTOP');
+      standby.writeIni({ ssh: writeScript(standby.host, 'ssh', 'exec sleep 300') });
+      return Promise.resolve(() => {
+        sendSignal(postmaster, 'SIGCONT');
+        standby.writeIni({ ssh: standby.host.ssh });
+      });
+    },
+  },
+  {
+    what: 'a standby beside it that does not answer',
+    name: 'standby',
+    about: 'another',
+    level: 'unknown',
+    plant: async ({ world, standby }) => {
+      const another = await world.host('another');
+      const archiver = await world.asPrimary(standby, ['another']);
+      await another.sshd.kill();
+      return async () => {
+        rmSync(archiver.iniFile);
+        await another.sshd.start();
+      };
+    },
+  },
+  {
+    what: 'settings that are lower than those of the primary',
+    name: 'settings',
+    level: 'critical',
+    plant: async ({ primary }) => {
+      primary.configure({ max_connections: 190 });
+      await primary.restart();
+      await writeSegment(primary);
+      return () => undefined;
+    },
+  },
+  {
+    what: 'a server that does not run',
+    name: 'server',
+    level: 'critical',
+    plant: async ({ standby }) => {
+      await standby.stop('immediate');
+      return Promise.resolve(() => undefined);
+    },
+  },
+  {
+    what: 'a segment that is missing',
+    name: 'gap',
+    level: 'critical',
+    plant: async ({ primary, standby }) => {
+      const lost = await writeSegment(primary);
+      await standby.received(lost);
+      await primary.sql('CREATE TABLE third AS SELECT 1');
+      await standby.received(await primary.switchWal());
+      rmSync(join(standby.archiveDir, lost));
+      return () => undefined;
+    },
+  },
+  {
+    what: 'a timeline that was left before what was replayed',
+    name: 'diverged',
+    level: 'critical',
+    plant: async ({ world, primary, standby }) => {
+      const mark = `mark-left 1 0/1000000 another ${await systemIdentifierOf(primary)}`;
+      expectExit(await world.cmdStandby(standby, ['--serve', mark]), 0);
+      return () => undefined;
+    },
+  },
+  {
+    what: 'a primary that died',
+    name: 'primary',
+    level: 'critical',
+    plant: async ({ primary }) => {
+      await primary.kill9();
+      return () => undefined;
+    },
+  },
+];
+
+/** All of them are tried: what is not shown is reported at the end. */
+async function plantAll(hosts: Hosts, troubles: readonly Trouble[], look: ReturnType<typeof lookOf>) {
+  const missed: string[] = [];
+  for (const { what, plant, args = [], ...expected } of troubles) {
+    const undo = await plant(hosts);
+    await expectInAllViews(look, args, expected, what).catch((error: unknown) => {
+      missed.push(
+        `${what}: ${error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error)}`,
+      );
+    });
+    await undo();
+  }
+  expect(missed).toEqual([]);
+}
+
+function lookOf({ world, primary, standby }: Hosts, program: keyof typeof lookBy) {
+  return program === 'cmd_archiver'
+    ? lookBy.cmd_archiver(world, primary)
+    : lookBy.cmd_standby(world, standby);
+}
+
+test(
+  'each trouble of a primary is shown by the four views of --status',
+  { timeout: 600_000 },
+  async ({ world }) => {
+    const hosts = await healthyPair(world);
+    const look = lookOf(hosts, 'cmd_archiver');
+    for (const trouble of ofPrimary) {
+      await plantAll(hosts, [trouble], look);
+      await eventually(async () => (await findingsOf(look)).length === 0, {
+        what: `the end of ${trouble.what}`,
+        limitMs: 120_000,
+      });
+    }
+    expectExit(await world.cmdArchiver(hosts.primary, ['--abandon', 'standby1']), 0);
+    const abandoned = { name: 'standby', about: 'standby1', level: 'critical' } as const;
+    await expectInAllViews(lookOf(hosts, 'cmd_archiver'), [], abandoned, 'an abandoned standby');
+    await hosts.primary.stop();
+    const stopped = { name: 'server', level: 'critical' } as const;
+    await expectInAllViews(lookOf(hosts, 'cmd_archiver'), [], stopped, 'a server that is stopped');
+  },
+);
+
+test(
+  'each trouble of a standby is shown by the four views of --status',
+  { timeout: 600_000 },
+  async ({ world }) => {
+    const hosts = await healthyPair(world);
+    await plantAll(hosts, ofStandby, lookOf(hosts, 'cmd_standby'));
+  },
+);
+
+test.skipIf(!hasSmallDisks())('a disk that is 95 % full is shown by the four views', async ({ world }) => {
+  const disk = await smallDisk();
+  world.onClose(() => {
+    disk.release();
+  });
+  const primary = await world.startPrimary({
+    slaves: ['standby1'],
+    lArchiveDir: join(disk.directory, 'l_archive'),
+    ini: { ...roomyDisks, psql: clientProgram('psql'), disk_warning: 94, disk_critical: 95 },
+    start: false,
+  });
+  expectExit(await world.cmdArchiver(primary, ['-I']), 0);
+  disk.fill(1_500_000);
+  const full = { name: 'disk', about: 'l_archivedir', level: 'critical' } as const;
+  await expectInAllViews(lookBy.cmd_archiver(world, primary), [], full, 'a full disk');
+});
+
+function placeOf({ socketDirectory, port, user }: Primary): string[] {
+  return ['-h', socketDirectory, '-p', String(port), '-U', user];
+}
+
+function startLoad(primary: Primary) {
+  return start(
+    clientProgram('pgbench'),
+    ['-n', '-c', '2', '-T', String(healthyS), '--rate', '200', ...placeOf(primary), 'postgres'],
+    { env: primary.env, limitMs: healthyS * 1000 + 120_000 },
+  );
+}
+
+test(
+  'on a healthy pair --status of both programs finds nothing, without a load and with pgbench',
+  { timeout: healthyS * 2000 + 300_000 },
+  async ({ world }) => {
+    const hosts = await healthyPair(world);
+    const { primary } = hosts;
+    const looks = [lookOf(hosts, 'cmd_archiver'), lookOf(hosts, 'cmd_standby')];
+    const watch = async () => {
+      let views = 0;
+      for (const end = performance.now() + healthyS * 1000; performance.now() < end; views += 1) {
+        for (const look of looks) expect(await findingsOf(look)).toEqual([]);
+        await delay(2_000);
+      }
+      expect(views).toBeGreaterThan(0);
+    };
+    // A server that has just begun to stream may not have said so.
+    for (const look of looks)
+      await eventually(async () => (await findingsOf(look)).length === 0, { what: 'a healthy pair' });
+    await watch();
+    await mustRun(clientProgram('pgbench'), ['-q', '-i', '-s', '2', ...placeOf(primary), 'postgres'], {
+      env: primary.env,
+    });
+    const load = startLoad(primary);
+    await watch();
+    expect((await load.finished).code).toBe(0);
+    expect(existsSync(join(primary.lArchiveDir, 'standby1'))).toBe(true);
+  },
+);

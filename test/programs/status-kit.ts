@@ -1,0 +1,92 @@
+/** One look by the four views of --status, for tests that plant a trouble and expect each view to show it. */
+import { expect } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import type { Primary } from '../harness/primary.ts';
+import type { Standby } from '../harness/standby.ts';
+import type { World } from '../harness/world.ts';
+
+/** The test machine's own disk is no matter here. */
+export const roomyDisks = {
+  disk_warning: 100,
+  disk_critical: 100,
+  disk_full_warning: 0,
+  disk_full_critical: 0,
+};
+
+export type Look = (
+  args: readonly string[],
+) => Promise<{ readonly code: number | null; readonly stdout: string }>;
+
+export const lookBy = {
+  cmd_archiver:
+    (world: World, primary: Primary): Look =>
+    (args) =>
+      world.cmdArchiver(primary, ['--status', ...args]),
+  cmd_standby:
+    (world: World, standby: Standby): Look =>
+    (args) =>
+      world.cmdStandby(standby, ['--status', ...args]),
+};
+
+export interface Expected {
+  readonly name: string;
+  readonly about?: string;
+  readonly level: 'unknown' | 'warning' | 'critical';
+}
+
+interface Finding extends Expected {
+  readonly message: string;
+  readonly hint?: string;
+}
+
+const nagiosCodes = { ok: 0, warning: 1, critical: 2, unknown: 3 } as const;
+
+export async function findingsOf(look: Look, args: readonly string[] = []): Promise<readonly Finding[]> {
+  const { stdout } = await look(['--json', ...args]);
+  return (JSON.parse(stdout) as { readonly findings: readonly Finding[] }).findings;
+}
+
+const isSame = (one: Expected, other: Expected): boolean =>
+  one.name === other.name && one.level === other.level && (one.about ?? '') === (other.about ?? '');
+
+/** Every view is a look of its own: on a loaded machine the trouble may not have been seen by all of them at first. */
+async function requireInAll(look: Look, args: readonly string[], expected: Expected): Promise<void> {
+  const [json, people, nagios, prometheus] = await Promise.all([
+    look(['--json', ...args]),
+    look(args),
+    look(['--nagios', ...args]),
+    look(['--prometheus', ...args]),
+  ]);
+  const { level, findings } = JSON.parse(json.stdout) as {
+    readonly level: keyof typeof nagiosCodes;
+    readonly findings: readonly Finding[];
+  };
+  const found = findings.find((finding) => isSame(finding, expected));
+  if (found === undefined) throw new Error(`--json has ${JSON.stringify(findings)}`);
+  // Every finding of a trouble has a way out.
+  expect(found.hint, found.message).toMatch(/\S/);
+  const words = people.stdout.replaceAll(/\s+/g, ' ');
+  expect(words).toContain(`${expected.level.toUpperCase()} ${found.message.slice(0, 60)}`);
+  expect(words).toContain(`→ ${(found.hint ?? '').slice(0, 40)}`);
+  expect(nagios.code).toBe(nagiosCodes[level]);
+  expect(nagios.stdout).toMatch(new RegExp(`^cmd_\\w+ ${level.toUpperCase()} - [^\\n]*\\n$`));
+  const labels = `name="${expected.name}",about="${expected.about ?? ''}",level="${expected.level}"`;
+  expect(prometheus.stdout).toMatch(
+    new RegExp(`^pitrtools_finding\\{program="cmd_\\w+",${labels}\\} 1$`, 'm'),
+  );
+}
+
+export async function expectInAllViews(
+  look: Look,
+  args: readonly string[],
+  expected: Expected,
+  what: string,
+): Promise<void> {
+  await eventually(
+    async () => {
+      await requireInAll(look, args, expected);
+      return true;
+    },
+    { what: `${what}: ${JSON.stringify(expected)} in all views`, limitMs: 40_000, everyMs: 500 },
+  );
+}
