@@ -64,6 +64,6 @@ describe.each(failureMajors())('--backup-info on PostgreSQL %i', (major) => {
     const { standby } = await backupPair(world, { helpers: 'none' });
     const wrong = await world.cmdStandby(standby, ['-S', '--json']);
     expect(wrong).toMatchObject({ code: 2 });
-    expect(wrong.stderr).toContain('--json can be used only with -B, --verify, --backup-info and --status');
+    expect(wrong.stderr).toContain('--json can be used only with -B, --verify, --backup-info, --status');
   });
 });

@@ -199,9 +199,11 @@ const ofPrimary: readonly Trouble[] = [
       const directory = primary.lArchiveDir;
       renameSync(directory, `${directory}.away`);
       mkdirSync(directory, { mode: 0o700 });
-      return Promise.resolve(() => {
+      return Promise.resolve(async () => {
         rmSync(directory, { recursive: true });
         renameSync(`${directory}.away`, directory);
+        // A call of archive_command starts a shipper again.
+        await primary.archived(await writeSegment(primary));
       });
     },
   },

@@ -56,7 +56,7 @@ describe.each(targetMajors())('recovery on PostgreSQL %i', (major) => {
     const actions = standby.failoverActions();
     const run = await world.cmdStandby(standby, ['-F999', ...options(marks), '--target-action', 'pause']);
     expectExit(run, 0);
-    expect(run.stdout).toMatch(/WAL was replayed up to [0-9A-F]+\/[0-9A-F]+\nPaused at /);
+    expect(run.stdout).toMatch(/WAL was replayed up to [0-9A-F]+\/[0-9A-F]+\nPaused (at|just before) /);
     expect(await standby.inRecovery()).toBe(true);
     expect(await lastRow(standby)).toBe(row);
     expect(standby.failoverActions()).toBe(actions);
