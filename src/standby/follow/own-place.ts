@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { BackupLabel } from '../../postgres/backup-label.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
 import { parseWalName } from '../../postgres/wal-name.ts';
 import { readHistory } from '../archive/contents.ts';
@@ -60,13 +61,27 @@ async function placeOfEnd({ deps }: Server, directory: DataDirectory): Promise<F
   }
 }
 
+/**
+ * Recovery must reach the end of the base backup. pg_rewind leaves a label as well, and the record of an earlier base backup
+ * remains: then pg_control says how far recovery must come, as it does for a backup of a standby.
+ */
+export function placeOfCopy(
+  { startSegment, startLsn }: BackupLabel,
+  { control, record }: Pick<DataDirectory, 'control' | 'record'>,
+): Place {
+  const { backup } = record;
+  const { timeline } = startSegment;
+  if (backup?.stopLsn !== undefined && parseLsn(backup.startLsn) === startLsn)
+    return { timeline, lsn: parseLsn(backup.stopLsn) };
+  if (control === undefined || !wasInRecovery(control)) return { timeline, lsn: startLsn };
+  const proved = provedPlace(control);
+  return { timeline: proved.timeline, lsn: parseLsn(proved.lsn) };
+}
+
 async function placeOf(server: Server, directory: DataDirectory, state: ServerState): Promise<FoundPlace> {
-  const { control, backupLabel, record } = directory;
-  if (backupLabel !== undefined && state.kind === 'stopped') {
-    // Recovery must reach the end of the base backup.
-    const lsn = record.backup?.stopLsn === undefined ? backupLabel.startLsn : parseLsn(record.backup.stopLsn);
-    return { timeline: backupLabel.startSegment.timeline, lsn, isRecordStart: false };
-  }
+  const { control, backupLabel } = directory;
+  if (backupLabel !== undefined && state.kind === 'stopped')
+    return { ...placeOfCopy(backupLabel, directory), isRecordStart: false };
   if (control === undefined) return { timeline: 1, lsn: 0n, isRecordStart: false };
   if (state.kind === 'stopped' && !wasInRecovery(control)) return placeOfEnd(server, directory);
   const { timeline, lsn } = provedPlace(control);
