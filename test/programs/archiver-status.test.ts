@@ -5,13 +5,12 @@ import { expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
-import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { start } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { prepareArchive } from './archiver-cluster.ts';
-import { systemIdentifierOf } from './shipper-kit.ts';
+import { shippingPair } from './status-kit.ts';
 
 test.override({ major: failureMajors().at(-1) ?? 15 });
 
@@ -33,25 +32,6 @@ const fitsSchema = new Ajv().compile(
 // eslint-disable-next-line no-control-regex -- these are what is looked for
 const controlSequence = /\u001B\[[?\d]*[a-zA-Z]/g;
 
-/** The test machine's own disk is no matter here. */
-const ini = {
-  debug: 'off',
-  psql: clientProgram('psql'),
-  disk_warning: 100,
-  disk_critical: 100,
-  disk_full_warning: 0,
-  disk_full_critical: 0,
-  ssh_timeout: 2,
-};
-
-async function pair(world: World) {
-  const primary = await world.startPrimary({ slaves: ['standby1'], ini });
-  const standby = await world.host('standby1');
-  prepareArchive(standby, await systemIdentifierOf(primary));
-  expect(await world.cmdArchiver(primary, ['-I'])).toMatchObject({ code: 0 });
-  return { primary, standby };
-}
-
 async function statusOf(world: World, primary: Primary, ...more: string[]): Promise<Status> {
   const result = await world.cmdArchiver(primary, ['--status', '--json', ...more]);
   expect(result).toMatchObject({ code: 0, stderr: '' });
@@ -63,7 +43,7 @@ async function statusOf(world: World, primary: Primary, ...more: string[]): Prom
 const named = ({ findings }: Status) => findings.map(({ name, level }) => `${name} ${level}`);
 
 test('--status finds nothing on a healthy host, and each trouble in all of its forms', async ({ world }) => {
-  const { primary, standby } = await pair(world);
+  const { primary, standby } = await shippingPair(world);
   await primary.archived(await primary.switchWal());
   const well = await statusOf(world, primary);
   expect(named(well)).toEqual([]);
@@ -119,7 +99,7 @@ test('--status finds nothing on a healthy host, and each trouble in all of its f
 });
 
 test('--status shows the rest where the server does not answer', async ({ world }) => {
-  const { primary } = await pair(world);
+  const { primary } = await shippingPair(world);
   primary.writeIni({ psql: writeScript(primary.host, 'psql', 'exec sleep 60') });
   const { level, findings, facts } = await statusOf(world, primary);
   expect(level).toBe('unknown');
@@ -131,7 +111,7 @@ test('--status shows the rest where the server does not answer', async ({ world 
 });
 
 test('--status refuses what it cannot do', async ({ world }) => {
-  const { primary } = await pair(world);
+  const { primary } = await shippingPair(world);
   const refused = async (...args: string[]) => {
     const result = await world.cmdArchiver(primary, args);
     expect(result).toMatchObject({ code: 2, stdout: '' });
@@ -152,7 +132,7 @@ test('--status refuses what it cannot do', async ({ world }) => {
 });
 
 test('--watch shows it again on a terminal, and leaves the terminal as it was', async ({ world }) => {
-  const { primary } = await pair(world);
+  const { primary } = await shippingPair(world);
   const { directory, env } = primary.host;
   const recording = join(directory, 'terminal');
   const pidFile = join(directory, 'pid');

@@ -13,13 +13,12 @@ import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { reservePort } from '../harness/ports.ts';
-import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
+import { failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { mustRun, run, start } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
-import { prepareArchive } from './archiver-cluster.ts';
-import { systemIdentifierOf } from './shipper-kit.ts';
+import { primaryIni, shippingPair } from './status-kit.ts';
 
 /** Debian's packages; scripts/test installs them where this file runs. */
 const promtool = '/usr/bin/promtool';
@@ -28,23 +27,6 @@ const nodeExporter = '/usr/bin/prometheus-node-exporter';
 const rulesFile = checkout('etc', 'prometheus', 'pitrtools-rules.yml');
 
 test.override({ major: failureMajors().at(-1) ?? 15 });
-
-const ini = {
-  psql: clientProgram('psql'),
-  disk_warning: 100,
-  disk_critical: 100,
-  disk_full_warning: 0,
-  disk_full_critical: 0,
-  ssh_timeout: 2,
-};
-
-async function pair(world: World) {
-  const primary = await world.startPrimary({ slaves: ['standby1'], ini });
-  const standby = await world.host('standby1');
-  prepareArchive(standby, await systemIdentifierOf(primary));
-  expect(await world.cmdArchiver(primary, ['-I'])).toMatchObject({ code: 0 });
-  return { primary, standby };
-}
 
 /** What is to be done before the world is closed, the latest first. */
 type AtEnd = (() => Promise<unknown>)[];
@@ -176,7 +158,7 @@ test.skipIf(noTools)('promtool accepts every expression of the board', async ({ 
 });
 
 async function watchTroubles(atEnd: AtEnd, world: World): Promise<void> {
-  const { primary, standby } = await pair(world);
+  const { primary, standby } = await shippingPair(world);
   const directory = join(primary.host.directory, 'metrics');
   mkdirSync(directory);
   const file = join(directory, 'cmd_archiver.prom');
@@ -214,9 +196,9 @@ async function watchTroubles(atEnd: AtEnd, world: World): Promise<void> {
   await standby.sshd.start();
 
   // Nothing can be asked.
-  primary.writeIni({ ...ini, psql: writeScript(primary.host, 'psql', 'exit 1') });
+  primary.writeIni({ ...primaryIni, psql: writeScript(primary.host, 'psql', 'exit 1') });
   await fires('PitrtoolsUnknown');
-  primary.writeIni(ini);
+  primary.writeIni(primaryIni);
   await isQuiet();
 
   // The server is down, and comes back on another timeline.
@@ -263,7 +245,7 @@ function nrpeCommand(name: string, iniFile: string): string {
 }
 
 test('the command of NRPE gives one line and the exit status of Nagios', async ({ world }) => {
-  const { primary } = await pair(world);
+  const { primary } = await shippingPair(world);
   const command = nrpeCommand('pitrtools_archiver', primary.iniFile);
   const check = () => run('/bin/sh', ['-c', command], { cwd: '/', env: { PATH: process.env['PATH'] } });
   await primary.archived(await primary.switchWal());

@@ -12,17 +12,11 @@ import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
 import { archiveRows, countRows, expectExit, makePair } from './standby-kit.ts';
+import { roomyDisks } from './status-kit.ts';
 
 test.override({ major: failureMajors().at(-1) ?? 15 });
 
-/** The test machine's own disk is no matter here. */
-const ini = {
-  debug: 'off',
-  disk_warning: 100,
-  disk_critical: 100,
-  disk_full_warning: 0,
-  disk_full_critical: 0,
-};
+const ini = { debug: 'off', ...roomyDisks };
 
 const fitsSchema = new Ajv().compile(
   JSON.parse(readFileSync(checkout('doc', 'status.schema.json'), 'utf8')) as object,

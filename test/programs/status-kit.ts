@@ -1,9 +1,12 @@
 /** One look by the four views of --status, for tests that plant a trouble and expect each view to show it. */
 import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
+import { clientProgram } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
+import { prepareArchive } from './archiver-cluster.ts';
+import { systemIdentifierOf } from './shipper-kit.ts';
 
 /** The test machine's own disk is no matter here. */
 export const roomyDisks = {
@@ -12,6 +15,17 @@ export const roomyDisks = {
   disk_full_warning: 0,
   disk_full_critical: 0,
 };
+
+export const primaryIni = { debug: 'off', psql: clientProgram('psql'), ...roomyDisks, ssh_timeout: 2 };
+
+/** A primary that ships, and the archive of a standby without a server. */
+export async function shippingPair(world: World) {
+  const primary = await world.startPrimary({ slaves: ['standby1'], ini: primaryIni });
+  const standby = await world.host('standby1');
+  prepareArchive(standby, await systemIdentifierOf(primary));
+  expect(await world.cmdArchiver(primary, ['-I'])).toMatchObject({ code: 0 });
+  return { primary, standby };
+}
 
 export type Look = (
   args: readonly string[],

@@ -19,9 +19,8 @@ import type { RemoteShell } from '../../system/ssh.ts';
 import { sshTargetOf } from '../lane/connect.ts';
 import { readLaneState } from '../lane/state.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
-import { walDirectory } from '../wal/ready-files.ts';
+import { isArchived, walDirectory } from '../wal/ready-files.ts';
 import { type Ask, type ServerView } from '../wal/server-view.ts';
-import { isReady } from '../wal/wal-file.ts';
 import type { ArchiverCheck, CheckedStandby } from './context.ts';
 
 const archivedLimitMs = 30_000;
@@ -161,7 +160,7 @@ async function prove(check: ArchiverCheck, ask: Ask): Promise<readonly Verdict[]
   const switched = await switchSegment(check, ask);
   if ('result' in switched) return [switched];
   const { directory, name } = switched;
-  if (!(await within(check, archivedLimitMs, async () => !(await isReady(directory, name)))))
+  if (!(await within(check, archivedLimitMs, () => isArchived(directory, name))))
     return [
       failure(
         `PostgreSQL has not archived ${name} within ${durationText(archivedLimitMs / 1000)}${await lastFailure(ask)}`,

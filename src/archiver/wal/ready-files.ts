@@ -49,6 +49,16 @@ export async function listStatus(
   return { ready: endingWith(readySuffix), done: endingWith(doneSuffix) };
 }
 
+/**
+ * PostgreSQL says that it has archived this segment: its mark says so, or the segment was recycled since. That it is not marked as
+ * ready alone is no proof, because the mark may not be there yet.
+ */
+export async function isArchived(directory: string, name: string): Promise<boolean> {
+  const marked = (suffix: string) => exists(join(statusOf(directory), `${name}${suffix}`));
+  if (await marked(readySuffix)) return false;
+  return (await marked(doneSuffix)) || !(await exists(join(directory, name)));
+}
+
 /** Reads what is ready, only if PostgreSQL is stopped: a running server archives and recycles by itself. */
 export async function readReadyFiles(pgdata: string, cluster: Cluster): Promise<ReadyFiles> {
   const postmaster = await readPostmaster(pgdata);
