@@ -50,8 +50,8 @@ export async function listStatus(
 }
 
 /**
- * PostgreSQL says that it has archived this segment: its mark says so, or the segment was recycled since. That it is not marked as
- * ready alone is no proof, because the mark may not be there yet.
+ * PostgreSQL says that it has archived this segment: its mark says so, or the segment was recycled since. Not to be marked as
+ * ready is no proof by itself: PostgreSQL makes that mark a moment later.
  */
 export async function isArchived(directory: string, name: string): Promise<boolean> {
   const marked = (suffix: string) => exists(join(statusOf(directory), `${name}${suffix}`));
