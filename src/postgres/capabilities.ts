@@ -242,6 +242,15 @@ export function capabilitiesOf(version: Version): Capabilities {
   };
 }
 
+/** The newest release of which real servers were tested. A newer one is treated as this one. */
+const newestTested = '18';
+
+/** A sentence about a release with which nothing was tested; undefined for all others. */
+export function untestedRelease({ version }: Pick<Capabilities, 'version'>): string | undefined {
+  if (majorNum(version) <= majorNum(parseVersion(newestTested))) return undefined;
+  return `PostgreSQL ${version.major} is newer than ${newestTested}, the newest release with which this version of pitrtools was tested: whether everything works with it is not known`;
+}
+
 /** `server_version_num` without the minor part. */
 function majorNum(version: Version): number {
   return version.num >= 100_000 ? version.num - (version.num % 10_000) : version.num - (version.num % 100);

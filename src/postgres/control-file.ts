@@ -6,6 +6,7 @@
  */
 import { type ControlFormat, controlFormats } from './control-formats.ts';
 import { crc32c, legacyCrc32 } from './crc32.ts';
+import { isSegmentSize } from './lsn.ts';
 
 /** The whole file; its end is filled with zeros, so that a short copy is found. */
 export const controlFileBytes = 8192;
@@ -63,7 +64,10 @@ export interface PageLayout {
   readonly blockSize: number;
   /** The number of pages in one file: a larger relation continues in a file whose name ends with `.1`. */
   readonly segmentBlocks: number;
-  /** From 9.3, if initdb or, from 12, pg_checksums turned them on. */
+  /**
+   * From 9.3, if initdb or, from 12, pg_checksums turned them on. From 19 on a running server can do that: as long as it
+   * turns them on or off, only some pages have one.
+   */
   readonly hasChecksums: boolean;
 }
 
@@ -148,7 +152,7 @@ export function openControlFile(bytes: Uint8Array): Opened | undefined {
 
 /**
  * A constant that proves how floating-point numbers are stored. Four sizes follow it: of a page, of a file of a relation
- * in pages, of a page of the WAL, and of a segment of the WAL.
+ * in pages, of a page of the WAL, and of a segment of the WAL. In 19 another one precedes the last two.
  */
 const floatFormat = 1_234_567;
 
@@ -157,7 +161,7 @@ export function findFloatFormat({
   littleEndian,
   end,
 }: Pick<Opened, 'view' | 'littleEndian' | 'end'>): number | undefined {
-  for (let offset = 64; offset + 24 <= end; offset += 4) {
+  for (let offset = 64; offset + 28 <= end; offset += 4) {
     if (view.getFloat64(offset, littleEndian) === floatFormat) return offset;
   }
   return undefined;
@@ -170,11 +174,12 @@ export function pageLayoutOf(bytes: Uint8Array): PageLayout | undefined {
   if (opened === undefined || offset === undefined) return undefined;
   const { view, littleEndian, end, controlVersion } = opened;
   const behind = controlFormats.get(controlVersion)?.behindChecksumVersion;
+  const checksumVersion = behind === undefined ? 0 : view.getUint32(end - behind - 4, littleEndian);
   return {
     blockSize: view.getUint32(offset + 8, littleEndian),
     segmentBlocks: view.getUint32(offset + 12, littleEndian),
-    // The version of the page checksums is 0 where there are none.
-    hasChecksums: behind !== undefined && view.getUint32(end - behind - 4, littleEndian) !== 0,
+    // 0 stands for none; 2 and 3, from 19 on, for a change that is in progress.
+    hasChecksums: checksumVersion === 1,
   };
 }
 
@@ -199,9 +204,15 @@ function readFields(fields: Fields, checksumOffset: number): ControlFile {
     redoLsn: readLsn(fields, redoOffset),
     timeline: view.getUint32(redoOffset + 8, littleEndian),
     checksum: view.getUint32(checksumOffset, littleEndian),
-    walSegmentSize: floatAt === undefined ? undefined : view.getUint32(floatAt + 20, littleEndian),
+    walSegmentSize: floatAt === undefined ? undefined : segmentSizeAt(fields, floatAt),
     progress: timeOffset === 24 ? progressOf(fields, redoOffset) : undefined,
   };
+}
+
+/** Undefined if the file has another layout there than its format is known to have. */
+function segmentSizeAt({ view, littleEndian, format }: Fields, floatAt: number): number | undefined {
+  const size = view.getUint32(floatAt + format.segmentSizeBehindFloat, littleEndian);
+  return isSegmentSize(size) ? size : undefined;
 }
 
 function progressOf(

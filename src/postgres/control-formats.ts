@@ -20,9 +20,11 @@ export interface ControlFormat {
   readonly progress: ProgressOffsets | undefined;
   /** Bytes between the version of the pages' checksums and the file's own; undefined where pages have none (before 9.3). */
   readonly behindChecksumVersion: number | undefined;
+  /** From the constant that proves how floating-point numbers are stored to the size of a WAL segment. */
+  readonly segmentSizeBehindFloat: 20 | 24;
 }
 
-const old = { hasPriorCheckpoint: true, progress: undefined } as const;
+const old = { hasPriorCheckpoint: true, progress: undefined, segmentSizeBehindFloat: 20 } as const;
 const to92: ControlFormat = { ...old, hasLsnHalves: true, behindChecksumVersion: undefined };
 const to96: ControlFormat = { ...old, hasLsnHalves: false, behindChecksumVersion: 0 };
 
@@ -32,6 +34,7 @@ const of10: ControlFormat = {
   hasPriorCheckpoint: true,
   progress: { nextXid: 24, time: 56, oldestActiveXid: 72, minRecoveryLsn: 88 },
   behindChecksumVersion: 32,
+  segmentSizeBehindFloat: 20,
 };
 const of11: ControlFormat = { ...of10, hasPriorCheckpoint: false };
 /** The next transaction's number has 64 bits, and what follows it moves. */
@@ -43,11 +46,12 @@ const of12: ControlFormat = {
 const of18: ControlFormat = { ...of12, behindChecksumVersion: 36 };
 /**
  * A flag after wal_level moves the fields that follow. The checkpoint's copy ends with a state of the checksums of
- * its own.
+ * its own. The number of pages in a file of pg_xact and the like precedes the sizes of the WAL.
  */
 const of19: ControlFormat = {
   ...of18,
   progress: { nextXid: 32, time: 72, oldestActiveXid: 88, minRecoveryLsn: 104 },
+  segmentSizeBehindFloat: 24,
 };
 
 export const controlFormats: ReadonlyMap<number, ControlFormat> = new Map([

@@ -3,6 +3,8 @@ import { realpath } from 'node:fs/promises';
 import { readFile } from 'node:fs/promises';
 import { durationText } from '../../amounts.ts';
 import { failure, good, skipped, unknown, type Verdict } from '../../check/check.ts';
+import { untestedRelease } from '../../postgres/capabilities.ts';
+import { findVersion } from '../../postgres/version.ts';
 import { NotKnown } from '../../status/fact.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { quoted } from '../../system/printable.ts';
@@ -52,6 +54,12 @@ async function asking(
   return view.kind === 'seen' ? use(view) : skipped(notReached);
 }
 
+function remarkOn(text: string): string | undefined {
+  const version = findVersion(text);
+  const untested = version === undefined ? undefined : untestedRelease({ version });
+  return untested === undefined ? undefined : `${untested}.`;
+}
+
 /** The server that answers must be the one of pgdata: another one may listen on the same port of another socket. */
 async function judgeDirectory(ask: Ask, pgdata: string): Promise<Verdict> {
   const version = await valueOf(ask, "SELECT current_setting('server_version')");
@@ -64,7 +72,7 @@ async function judgeDirectory(ask: Ask, pgdata: string): Promise<Verdict> {
     );
   const theirs = answer.rows[0]?.[0] ?? '';
   const [real, ours] = await Promise.all([theirs, pgdata].map((path) => realpath(path).catch(() => path)));
-  if (real === ours) return good(`${says}, and its data directory is ${pgdata}`);
+  if (real === ours) return good(`${says}, and its data directory is ${pgdata}`, remarkOn(version));
   return failure(
     `the server that answers runs in "${quoted(theirs, 300)}", not in pgdata "${pgdata}"`,
     'Set port: and pgdata: to those of the same server.',

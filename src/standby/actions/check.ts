@@ -3,7 +3,7 @@ import { requirePaths } from '../../check-paths.ts';
 import { listExpectedPaths } from '../../config/expected-paths.ts';
 import { standbyOptions } from '../../config/options-standby.ts';
 import { exitCodes } from '../../errors.ts';
-import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.ts';
+import { type Capabilities, capabilitiesOf, untestedRelease } from '../../postgres/capabilities.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { findOpenIni } from '../../system/file-modes.ts';
@@ -40,7 +40,10 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
   await sayWherePrimaryIsHere(deps);
   // pg_ctl is also looked for in the folders of packages, for the release that pgdata has or will have.
   const folders = [...settings.includepath, ...(await installedPackageFolders())];
-  await requirePaths(listExpectedPaths(standbyOptions, settings, await releaseHere(deps)), folders);
+  const release = await releaseHere(deps);
+  await requirePaths(listExpectedPaths(standbyOptions, settings, release), folders);
+  const untested = release === undefined ? undefined : untestedRelease(release);
+  if (untested !== undefined) deps.log.warning(untested);
   const problem = await findOpenIni(deps.iniFile, settings.repl_db_password !== undefined);
   if (problem !== undefined) throw problem;
   if (!(await exists(settings.pgdata)))

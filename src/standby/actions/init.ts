@@ -1,3 +1,4 @@
+import { untestedRelease } from '../../postgres/capabilities.ts';
 import { ensureDirectory, requireHardLinks } from '../../system/durable.ts';
 import { type Sentinel, sentinelName, updateSentinel } from '../../system/sentinel.ts';
 import type { ActionOptions, StandbyDeps } from '../deps.ts';
@@ -82,6 +83,8 @@ export async function initStandby(deps: StandbyDeps, options: ActionOptions): Pr
     const place = await observeLocalPlace(deps, primary, !options.dryRun);
     const planned = planInit(place, primary.facts, options.force);
     sayOverruled(deps, listInitObjections(place, primary.facts), options.force);
+    const untested = untestedRelease(primary.facts.capabilities);
+    if (untested !== undefined) deps.log.warning(untested);
     if (place.content.kind === 'missing' && !options.dryRun)
       deps.log.notice(`pgdata "${place.pgdata}" does not exist and is made: -B will fill it`);
     return planned;

@@ -5,6 +5,7 @@ import { judgeClock, judgeOtherProgram, judgeRsync } from '../../check/judge.ts'
 import { spaceOf } from '../../check/space.ts';
 import { judgeSshFailure } from '../../check/ssh-trouble.ts';
 import { installHint } from '../../postgres/backup-sql.ts';
+import { untestedRelease } from '../../postgres/capabilities.ts';
 import { findLowLimits } from '../../postgres/standby-limits.ts';
 import { nearestExisting } from '../../system/durable.ts';
 import { isLoopback, isThisHost } from '../../system/own-addresses.ts';
@@ -84,7 +85,9 @@ export async function checkSql(check: StandbyCheck): Promise<Verdict> {
   if (server.kind === 'not') return server.verdict;
   const { capabilities, settings } = server.value.facts;
   const says = `PostgreSQL ${capabilities.version.major} answers there`;
-  if (!settings.inRecovery) return good(`${says}, and is a primary`);
+  const untested = untestedRelease(capabilities);
+  if (!settings.inRecovery)
+    return good(`${says}, and is a primary`, untested === undefined ? undefined : `${untested}.`);
   return failure(
     `${says}, but is itself a standby`,
     'Correct master_public_ip: and port:, or make this host follow the new primary: cmd_standby -C FILE --follow HOST',

@@ -40,15 +40,12 @@ async function findOurs(
   return said !== undefined && isSameMajor(said, capabilities.version) ? program : undefined;
 }
 
-/** pg_rewind relies on WAL for every change of a page, hint bits included, and on whole pages in it. */
-async function settingReasons(deps: StandbyDeps, directory: DataDirectory): Promise<readonly string[]> {
-  const program = await findOurs(deps, directory, 'pg_controldata');
-  if (program === undefined) return ['there is no pg_controldata of this release here'];
-  const result = await deps.run({ program, args: ['-D', directory.pgdata] }, { limitMs });
-  if (!succeeded(result)) return [`pg_controldata: ${describeResult(result)}`];
-  const value = (name: string) => new RegExp(`^${name}:\\s*(\\S+)$`, 'm').exec(result.stdout)?.[1];
+/** pg_rewind relies on WAL for every change of a page, hint bits included, and on whole pages in it. Pure. */
+export function reasonsInControlData(output: string): readonly string[] {
+  const value = (name: string) => new RegExp(`^${name}:\\s*(\\S+)$`, 'm').exec(output)?.[1];
   const hasHints = value('wal_log_hints setting') === 'on';
-  const hasChecksums = (value('Data page checksum version') ?? '0') !== '0';
+  // 2 and 3, from 19 on, stand for a change that is in progress: pg_rewind does not rely on it.
+  const hasChecksums = value('Data page checksum version') === '1';
   const reasons: string[] = [];
   if (!hasHints && !hasChecksums)
     reasons.push(
@@ -56,6 +53,15 @@ async function settingReasons(deps: StandbyDeps, directory: DataDirectory): Prom
     );
   if (value("Latest checkpoint's full_page_writes") === 'off') reasons.push('full_page_writes was off');
   return reasons;
+}
+
+async function settingReasons(deps: StandbyDeps, directory: DataDirectory): Promise<readonly string[]> {
+  const program = await findOurs(deps, directory, 'pg_controldata');
+  if (program === undefined) return ['there is no pg_controldata of this release here'];
+  const result = await deps.run({ program, args: ['-D', directory.pgdata] }, { limitMs });
+  return succeeded(result)
+    ? reasonsInControlData(result.stdout)
+    : [`pg_controldata: ${describeResult(result)}`];
 }
 
 /** pg_rewind stops half way at a file that it cannot read or write: then the cluster is destroyed. */

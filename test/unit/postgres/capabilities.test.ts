@@ -1,7 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Capabilities, capabilitiesOf, releasesByAdvance } from '../../../src/postgres/capabilities.ts';
+import {
+  type Capabilities,
+  capabilitiesOf,
+  releasesByAdvance,
+  untestedRelease,
+} from '../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 
 const majors = '8.4 9.0 9.1 9.2 9.3 9.4 9.5 9.6 10 11 12 13 14 15 16 17 18'.split(' ');
@@ -120,6 +125,20 @@ test('a release newer than this program has those of the newest known one', () =
   const newer = capabilitiesOf(parseVersion('19beta1'));
   const newest = capabilitiesOf(parseVersion('18.4'));
   expect(newer).toEqual({ ...newest, version: newer.version });
+});
+
+test.each([
+  ['19beta1', '19'],
+  ['19.0', '19'],
+  ['20devel', '20'],
+])('nothing is claimed of %s, with which nothing was tested', (text, major) => {
+  expect(untestedRelease({ version: parseVersion(text) })).toBe(
+    `PostgreSQL ${major} is newer than 18, the newest release with which this version of pitrtools was tested: whether everything works with it is not known`,
+  );
+});
+
+test.each(['8.4', '9.6.24', '18.4'])('%s is not said to be untested', (text) => {
+  expect(untestedRelease({ version: parseVersion(text) })).toBeUndefined();
 });
 
 test.each(['8.3', '8.3.23', '7.4'])('PostgreSQL %s is refused', (text) => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { checkControlFile, pageLayoutOf, systemIdentifierOf } from '../../../src/postgres/control-file.ts';
 import { crc32c, legacyCrc32 } from '../../../src/postgres/crc32.ts';
-import { controlFile, realServers, someIdentifier } from './fixtures/build.ts';
+import { demandedLimits } from '../../../src/postgres/standby-limits.ts';
+import { controlFile, controlFileOf19, realServers, someIdentifier } from './fixtures/build.ts';
 
 describe('the checksums of pg_control', () => {
   test('by CRC-32C agree with the published check value', () => {
@@ -164,6 +165,39 @@ describe('the progress of a recovery', () => {
       kind: 'bad',
       reason: `pg_control is of version ${controlVersion}, which this release of pitrtools does not know`,
     });
+  });
+});
+
+describe('pg_control of 19', () => {
+  test('shows the size of a segment behind a size that no other release has, and the limits before it', () => {
+    const bytes = controlFileOf19({ segmentSize: 64 * 1024 * 1024 });
+    expect(checkControlFile(bytes)).toMatchObject({
+      kind: 'good',
+      control: { walSegmentSize: 64 * 1024 * 1024, state: 'in-production', timeline: 3 },
+    });
+    expect(pageLayoutOf(bytes)).toEqual({ blockSize: 8192, segmentBlocks: 131_072, hasChecksums: true });
+    expect(Object.fromEntries(demandedLimits(bytes) ?? [])).toEqual({
+      max_connections: 100,
+      max_worker_processes: 8,
+      max_wal_senders: 10,
+      max_prepared_transactions: 2,
+      max_locks_per_transaction: 128,
+    });
+  });
+
+  test('whose sizes are elsewhere shows none', () => {
+    const bytes = controlFileOf19({ segmentSize: 8192 });
+    const check = checkControlFile(bytes);
+    expect(check.kind === 'good' && check.control.walSegmentSize).toBeUndefined();
+  });
+
+  test.each([
+    ['off', 0, false],
+    ['on', 1, true],
+    ['being turned off', 2, false],
+    ['being turned on', 3, false],
+  ])('has checksums in all pages only if they are on: %s', (_, checksumVersion, hasChecksums) => {
+    expect(pageLayoutOf(controlFileOf19({ checksumVersion }))).toMatchObject({ hasChecksums });
   });
 });
 

@@ -1,4 +1,5 @@
 import { exitCodes } from '../../../errors.ts';
+import { untestedRelease } from '../../../postgres/capabilities.ts';
 import type { BackupOptions, StandbyDeps } from '../../deps.ts';
 import { backupJson, describeSummary } from '../../host/backup-record/describe.ts';
 import type { BackupRecord } from '../../host/backup-record/record.ts';
@@ -110,6 +111,8 @@ export async function baseBackup(given: StandbyDeps, options: BackupOptions): Pr
     const facts = await observeForBackup(deps, primary, options);
     const steps = planBaseBackup(facts);
     sayOverruled(deps, listObjections(facts), options.force);
+    const untested = untestedRelease(primary.facts.capabilities);
+    if (untested !== undefined) deps.log.warning(untested);
     if (options.verify) noticeUnverified(deps, facts);
     await warnOfLowLimits(deps, facts);
     const run: BackupRun = { deps, primary, facts, onEvent: () => undefined, results: {}, state, beganMs };

@@ -16,8 +16,13 @@ export async function verifyStep(
 ): Promise<VerifiedFacts> {
   const { pgdata } = facts.place;
   onEvent({ kind: 'phase', phase: 'verify' });
+  const layout = needed(pageLayoutOf(control), 'the size of a page');
+  if (!layout.hasChecksums)
+    throw new PitrError('the data checksums of the primary were switched off during the base backup', {
+      hint: 'Run -B again, without --verify as long as the primary has no checksums.',
+    });
   const verified = await verifyCopy(deps, pgdata, record, {
-    layout: needed(pageLayoutOf(control), 'the size of a page'),
+    layout,
     readSource: sourceOf(deps, primary),
     onProgress: (files, bytes) => {
       onEvent({ kind: 'progress', files, bytes });

@@ -159,7 +159,7 @@ async function askHere(
       "SELECT application_name AS name FROM pg_stat_replication WHERE state IN ('streaming', 'catchup')",
     );
     return {
-      hasChecksums: row === undefined ? undefined : row['setting'] !== 'off',
+      hasChecksums: row === undefined ? undefined : row['setting'] === 'on',
       slotsHere: await listSlots(sql, server.capabilities),
       slotRoom: await askSlotRoom(sql, server.capabilities),
       streamingHere: streaming.map(({ name }) => String(name)),
