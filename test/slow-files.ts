@@ -52,4 +52,5 @@ export const slowFiles: readonly string[] = [
   'switchover-siblings',
   'targets-actions',
   'targets-refusals',
+  'upgrade',
 ].map((name) => `test/programs/${name}.test.ts`);

@@ -26,11 +26,14 @@ function valueOf(words: readonly string[], short: string, long: string): string 
   return flag.startsWith(long) ? flag.slice(long.length + 1) : flag.slice(short.length);
 }
 
-/** Undefined for another program. It may call ours or not; that cannot be determined from outside. */
+/**
+ * Undefined for another program. It may call ours or not; that cannot be determined from outside. Of two calls, joined by
+ * `&&`, the last one counts: the first may be that of release 1.x.
+ */
 export function archiveCallOf(archiveCommand: string): ArchiveCall | undefined {
   const split = splitWords(archiveCommand);
   const words = split.kind === 'words' ? split.words : archiveCommand.split(/\s+/);
-  const at = words.findIndex((word) => /(^|\/)cmd_archiver$/.test(word));
+  const at = words.findLastIndex((word) => /(^|\/)cmd_archiver$/.test(word));
   const program = words[at];
   if (program === undefined) return undefined;
   const behind = words.slice(at + 1);

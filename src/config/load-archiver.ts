@@ -12,6 +12,13 @@ import { isWithin } from './path-values.ts';
 import type { Problem } from './problem.ts';
 import { readOptions } from './read-options.ts';
 
+/** 1.4 demands all of them, and 1.3 has none. */
+const keysOf14 = [
+  'queue_user',
+  'queue_wait',
+  'max_queue_workers',
+] as const satisfies readonly (keyof typeof archiverOptions)[];
+
 interface ReadTargets {
   readonly targets: readonly StandbyTarget[];
   readonly problems: readonly Problem[];
@@ -25,7 +32,8 @@ export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings
   const slaves = read.values['slaves'] as readonly string[] | undefined;
   const { targets, problems } = readTargets(ini, slaves ?? []);
   // The option table has typed the values; this cast relies on it.
-  const settings = { ...read.values, standbys: targets } as ArchiverSettings;
+  const hasKeysOf14 = keysOf14.some((key) => defaults.entries.has(key));
+  const settings = { ...read.values, standbys: targets, hasKeysOf14 } as ArchiverSettings;
   const all = [
     ...ini.problems,
     ...read.problems.map(explainHost),

@@ -9,9 +9,12 @@ export function readName(text: string): ValueResult<string> {
   return value(text);
 }
 
-/** Standbys, separated by commas: each is the name of a directory, and usually of a host. */
+/**
+ * Standbys, separated by commas: each is the name of a directory, and usually of a host. Releases 1.3 and 1.4 took single
+ * quotes out.
+ */
 export function readStandbyNames(text: string): ValueResult<readonly string[]> {
-  const names = splitList(text, /[,\n]/);
+  const names = splitList(text.replaceAll("'", ''), /[,\n]/);
   const messages = names.flatMap(judgeStandbyName);
   for (const [index, name] of names.entries()) {
     if (names.indexOf(name) !== index) messages.push(`"${name}" is listed twice`);

@@ -210,6 +210,13 @@ export const archiverOptions = {
     summary: 'the pause between deliveries of 1.4',
     legacy: 'WAL is sent at once; cmd_archiver --flush sends what is queued',
   },
+  pgcontroldata: {
+    kind: 'text',
+    group: groups.legacy,
+    example: '/usr/lib/postgresql/8.4/bin/pg_controldata',
+    summary: 'the program pg_controldata of 1.3 and 1.4, which never called it',
+    legacy: 'pg_control is read without a program',
+  },
   max_queue_workers: {
     ...noEffect,
     example: '1',
@@ -244,4 +251,6 @@ export type StandbyTarget = Omit<SettingsOf<typeof standbyTargetOptions>, 'host'
 export type ArchiverSettings = SettingsOf<typeof archiverOptions> & {
   /** In the order of `slaves`. */
   readonly standbys: readonly StandbyTarget[];
+  /** The file was written for release 1.4, which kept WAL in l_archivedir itself. */
+  readonly hasKeysOf14: boolean;
 };

@@ -15,7 +15,7 @@ export const groups = {
   notification: 'Notifications',
   failover: 'Failover',
   logging: 'Logging',
-  legacy: 'Keys of release 1.4 that have no effect',
+  legacy: 'Keys of releases 1.3 and 1.4 that have no effect',
 } as const;
 
 const status = { group: groups.status, since: '2.0' } as const;

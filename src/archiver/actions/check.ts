@@ -12,9 +12,11 @@ import { lanesOf } from '../lane/lane.ts';
 import { gapSentence } from '../lane/modes.ts';
 import { findUnconfirmed } from '../lane/own-forks.ts';
 import { readLaneState } from '../lane/state.ts';
+import { mentionEarlierRelease } from '../queue/earlier-release.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
+import { warnOfUntestedRelease } from '../wal/release.ts';
 import { describeStatistics, viewServer } from '../wal/server-view.ts';
 
 async function checkPinned(deps: ArchiverDeps): Promise<void> {
@@ -87,7 +89,9 @@ export async function checkConfiguration(
   const expected = [...listExpectedPaths(archiverOptions, settings), ...ownPrograms(settings)];
   await requirePaths(expected, settings.includepath);
   await requireClosedIni();
+  await warnOfUntestedRelease(deps);
   await checkPinned(deps);
+  await mentionEarlierRelease(deps);
   await mentionLeftoverQueues(deps);
   await mentionGaps(deps);
   await mentionSwitchover(deps);

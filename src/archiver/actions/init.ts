@@ -8,8 +8,10 @@ import type { ArchiverDeps } from '../deps.ts';
 import { sshTargetOf } from '../lane/connect.ts';
 import { beginHistory, hasHistory, type Lane, lanesOf } from '../lane/lane.ts';
 import { beginLaneState } from '../lane/modes.ts';
+import { notTakenOver, refuseQueueProcess, sortUnsorted, takeQueues } from '../queue/earlier-release.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
-import { type Cluster, pinCluster, readCluster } from '../wal/cluster.ts';
+import { type Cluster, pinCluster, readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
+import { warnOfUntestedRelease } from '../wal/release.ts';
 
 async function makeDirectories({ layout }: ArchiverDeps, lanes: readonly Lane[]): Promise<void> {
   for (const directory of [layout.root, layout.privateDirectory, layout.temporary]) {
@@ -86,7 +88,7 @@ function missingSentinel(deps: ArchiverDeps, { lane, hasHistory }: Probed): Prob
   return [
     {
       message: `${r_archivedir} on standby ${name} has no sentinel .pitrtools, although WAL may have been delivered there: is its file system mounted?`,
-      hint: `Mount it on ${name}. Only if that directory is to become a new, empty archive, run cmd_standby -C FILE -I --force=new-archive there, or cmd_archiver -C FILE -I --plant ${name} here.`,
+      hint: `Mount it on ${name}. Only if it is mounted and pitrtools 1.x used it, or if that directory is to become a new, empty archive, run cmd_standby -C FILE -I --force=new-archive there, or cmd_archiver -C FILE -I --plant ${name} here.`,
     },
   ];
 }
@@ -178,22 +180,27 @@ export async function initialize(deps: ArchiverDeps, plant?: string): Promise<vo
   const lanes = lanesOf(deps);
   const names = lanes.map(({ name }) => name);
   requireKnown(names, plant);
+  await refuseQueueProcess(layout);
   report('We are initializing queues, one moment.');
   report('');
   report('NOTICE: init_env_func()');
   const cluster = await readCluster(settings.pgdata);
   await ensureDirectory(layout.root);
+  const isFirst = (await readPinnedIdentifier(layout)) === undefined;
+  const left = isFirst ? [...(await takeQueues(deps, lanes, cluster))] : [];
   await ensureDirectory(layout.privateDirectory);
   await pinCluster(layout, cluster, settings.pgdata);
   await makeDirectories(deps, lanes);
   report('NOTICE: generate_slave_list_func()');
   report(`NOTICE: Your slaves are: ${printList(names)}`);
+  await warnOfUntestedRelease(deps);
   await mentionLeftoverQueues(deps);
+  if (!cluster.isInRecovery) left.push(...(await sortUnsorted(deps, lanes, cluster)));
+  for (const problem of left) deps.log.error(problem);
   if (cluster.isInRecovery) {
     deps.log.warning('this server is in recovery: it ships no WAL of its own before it is promoted');
     if (plant !== undefined)
       throw refusal('--plant works only on the primary, but this server is in recovery');
-    return;
-  }
-  await probeAll(deps, lanes, cluster, plant);
+  } else await probeAll(deps, lanes, cluster, plant);
+  if (left.length > 0) throw notTakenOver(left);
 }

@@ -7,6 +7,14 @@ describe('the call of our program in an archive_command', () => {
     ['"/p q/cmd_archiver" -F "%p" --config=/p/a.ini', { program: '/p q/cmd_archiver', iniFile: '/p/a.ini' }],
     ['nice -n 5 cmd_archiver -C/p/a.ini -F%p', { program: 'cmd_archiver', iniFile: '/p/a.ini' }],
     ['cmd_archiver --file %p', { program: 'cmd_archiver', iniFile: undefined }],
+    [
+      '/1.x/cmd_archiver -C /1.x/a.ini -F %p && /p/cmd_archiver -C /p/a.ini -F %p',
+      { program: '/p/cmd_archiver', iniFile: '/p/a.ini' },
+    ],
+    [
+      '/p/cmd_archiver -C /p/a.ini -F %p && pgbackrest --stanza=main archive-push %p',
+      { program: '/p/cmd_archiver', iniFile: '/p/a.ini' },
+    ],
   ])('is found in %s', (command, call) => {
     expect(archiveCallOf(command)).toEqual({ ...call, passesSegment: true });
   });

@@ -81,6 +81,7 @@ describe('the archiver file of the how-to', () => {
           r_archivedir: '/var/lib/postgresql/archive',
         },
       ],
+      hasKeysOf14: false,
     });
   });
 
@@ -197,12 +198,24 @@ describe('the INI files of release 1.4', () => {
     const { settings, warnings } = usable(parseArchiverConfig(readFixture('release-1.4-archiver.ini')));
     expect(settings.includepath).toEqual(['/usr/bin', '/bin', '/usr/local/bin']);
     expect(settings.ssh).toEqual({ program: 'ssh', args: [] });
+    expect(settings.hasKeysOf14).toBe(true);
     expect(settings.standbys.map(({ host }) => host)).toEqual(['192.168.1.201', '192.168.1.202']);
     expect(warnings.map(({ line, message }) => `${line}: ${message.split(':')[0] ?? ''}`)).toEqual([
       '20: "queue_user" has no effect any more',
       '21: "queue_wait" has no effect any more',
       '22: "max_queue_workers" has no effect any more',
     ]);
+  });
+
+  it('may name pg_controldata, and the standbys in quotes', () => {
+    const text = readFixture('release-1.4-archiver.ini')
+      .replace('192.168.1.201,192.168.1.202', "'192.168.1.201','192.168.1.202'")
+      .concat('pgcontroldata: /usr/lib/postgresql/9.2/bin/pg_controldata\n');
+    const { settings, warnings } = usable(parseArchiverConfig(text));
+    expect(settings.slaves).toEqual(['192.168.1.201', '192.168.1.202']);
+    expect(warnings.at(-1)?.message).toBe(
+      '"pgcontroldata" has no effect any more: pg_control is read without a program',
+    );
   });
 
   it('load for the standby', () => {
