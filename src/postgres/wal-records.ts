@@ -23,6 +23,8 @@ export interface WalReader {
   /** `bytes` from `offset` on are the page at `address`. Pages before the first record's are not given. */
   readonly takePage: (bytes: Uint8Array, offset: number, address: number) => void;
   readonly result: () => WalReading;
+  /** `ended`: no record follows, and only a later page can show that this is damage; `damaged`: no page changes the result. */
+  readonly progress: () => 'reading' | 'ended' | 'damaged';
 }
 
 /** A complete record that was checked. */
@@ -378,6 +380,10 @@ export function createWalReader(
     result: () => {
       const { stop, end } = state;
       return { end, damage: stop?.isDamage === true ? { at: stop.at, reason: stop.reason } : undefined };
+    },
+    progress: () => {
+      if (state.stop === undefined) return 'reading';
+      return state.stop.isDamage ? 'damaged' : 'ended';
     },
   };
 }

@@ -53,19 +53,19 @@ async function takeSegment(
   readers: readonly WalReader[],
   { name, path }: SegmentFile,
   { segmentSize, blockSize }: WalFormat,
-  from: number,
+  part: { readonly from: number; readonly bytes: number },
   signal: AbortSignal,
   isEnough: () => boolean,
 ): Promise<void> {
   const first = Number(firstLsnOf(name, segmentSize));
   const handle = await open(path, 'r');
   try {
-    const buffer = new Uint8Array(chunkBytes);
-    let at = Math.max(0, from - first);
+    const buffer = new Uint8Array(Math.min(chunkBytes, part.bytes));
+    let at = Math.max(0, part.from - first);
     at -= at % blockSize;
-    while (at < segmentSize && !isEnough()) {
+    while (at < part.bytes && !isEnough()) {
       signal.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, 0, Math.min(chunkBytes, segmentSize - at), at);
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(chunkBytes, part.bytes - at), at);
       const whole = bytesRead - (bytesRead % blockSize);
       if (whole === 0) return;
       takePages(readers, buffer.subarray(0, whole), blockSize, first + at);
@@ -124,9 +124,18 @@ async function readRecords(
   const [format] = formats;
   if (format === undefined) return { kind: 'unknown', reason: 'no format' };
   const readers = formats.map((one) => createWalReader(one, Number(from)));
-  const hasEnough = () => readers.some((reader) => isEnough(reader.result().end));
-  for (const segment of segments)
-    await takeSegment(readers, segment, format, Number(from), signal, hasEnough);
+  const areAll = (...kinds: readonly ReturnType<WalReader['progress']>[]) =>
+    readers.every((reader) => kinds.includes(reader.progress()));
+  const hasEnough = () => readers.some((reader) => isEnough(reader.result().end)) || areAll('damaged');
+  let isFarBehind = false;
+  for (const segment of segments) {
+    if (hasEnough()) break;
+    const isBehind = areAll('ended', 'damaged');
+    // pg_wal may have a gigabyte of segments that wait for reuse: WAL so far behind the end would begin with its first page.
+    const bytes = isFarBehind ? format.blockSize : format.segmentSize;
+    await takeSegment(readers, segment, format, { from: Number(from), bytes }, signal, hasEnough);
+    isFarBehind = isBehind;
+  }
   const [result] = readers.map((reader) => reader.result()).sort((a, b) => b.end - a.end);
   if (result === undefined) return { kind: 'unknown', reason: 'no format' };
   const { end, damage } = result;
@@ -158,6 +167,7 @@ export async function latestTransactionEnd(
       if (end !== undefined && (latest === undefined || end > latest)) latest = end;
     },
   });
-  await takeSegment([reader], segment, format, readFrom, signal, () => false);
+  const whole = { from: readFrom, bytes: format.segmentSize };
+  await takeSegment([reader], segment, format, whole, signal, () => false);
   return latest;
 }
