@@ -208,6 +208,8 @@ function factsAt({ since, before, value }: At) {
     hasPgRewind: since('9.5'),
     /** It recovers a server that crashed, and takes WAL from the archive (`-c`). "pg_rewind" */
     pgRewindRecovers: since('13'),
+    /** It can leave the flush of its files to the caller (`-N`). "Release 12" */
+    pgRewindCanSkipFlush: since('12'),
     /** It leaves the replication slots of the other server out. "Release 11" */
     pgRewindLeavesSlots: since('11'),
     /** By the program's own version: it can put tablespaces elsewhere, and be throttled. "pg_basebackup" */

@@ -34,7 +34,7 @@ async function writeConfiguration(work: string, restoreCommand: string | undefin
           settingLine('restore_command', restoreCommand, 'parameter'),
           // Recovery by pg_rewind ends with a checkpoint, which would remove WAL that pg_rewind then reads.
           `wal_keep_size = ${keptMegabytes}`,
-          // pg_rewind flushes all files at its end. Until then only a base backup follows an interruption.
+          // All files are flushed at the end. Until then only a base backup follows an interruption.
           'fsync = off',
         ];
   await writeDurably(join(work, 'postgresql.conf'), lines.map((line) => `${line}\n`).join(''));
@@ -59,6 +59,19 @@ export async function removeBehindFork(
   await fsyncPath(walDirectory);
 }
 
+/** pg_rewind would flush each file of the cluster by itself, changed or not. */
+async function flushFiles(deps: StandbyDeps, work: string, walDirName: string): Promise<void> {
+  const tablespaces = join(work, 'pg_tblspc');
+  const links = (await readdir(tablespaces)).map((name) => join(tablespaces, name));
+  const command = { program: 'sync', args: ['-f', '--', work, join(work, walDirName), ...links] };
+  const result = await deps.run(command, {
+    limitMs: deps.settings.base_backup_timeout * 1000,
+    signal: deps.signal,
+  });
+  if (!succeeded(result))
+    throw new PitrError(`cannot flush the files to the disk: ${describeResult(result)}`);
+}
+
 /**
  * Makes the files here those of the other server's history. On return they lie in the directory of the rewind, and no
  * server can start.
@@ -80,7 +93,9 @@ export async function runRewind(
     await writeConfiguration(work, capabilities.pgRewindRecovers ? restoreCommand : undefined);
     await notePhase(pgdata, 'rewinding');
     const source = `--source-server=${sourceConninfo(deps, address, role)}`;
-    const args = ['-D', work, source, ...(capabilities.pgRewindRecovers ? ['-c'] : [])];
+    const { pgRewindRecovers, pgRewindCanSkipFlush } = capabilities;
+    const flags = [...(pgRewindRecovers ? ['-c'] : []), ...(pgRewindCanSkipFlush ? ['-N'] : [])];
+    const args = ['-D', work, source, ...flags];
     const result = await withAccess(accessOf(deps, role), role, (env) =>
       deps.run(
         { program, args },
@@ -100,6 +115,7 @@ export async function runRewind(
       deps.log.notice(
         `removed replication slots that pg_rewind has copied: ${slots.map((name) => quoted(name)).join(', ')}`,
       );
+    if (pgRewindCanSkipFlush) await flushFiles(deps, work, capabilities.walDirName);
     await notePhase(pgdata, 'rewound');
   } catch (error) {
     deps.signal.throwIfAborted();

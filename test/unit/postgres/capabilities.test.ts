@@ -72,6 +72,7 @@ test('the table shows the capabilities of each release', () => {
       "pgBasebackupMakesManifest": "8.4: false, 13: true",
       "pgBasebackupMapsAndThrottles": "8.4: false, 9.4: true",
       "pgBasebackupSendsWalByDefault": "8.4: false, 10: true",
+      "pgRewindCanSkipFlush": "8.4: false, 12: true",
       "pgRewindLeavesSlots": "8.4: false, 11: true",
       "pgRewindRecovers": "8.4: false, 13: true",
       "readFileNeedsLength": "8.4: true, 9.1: false",
