@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFil
 import { join } from 'node:path';
 import pg from 'pg';
 import { eventually } from './eventually.ts';
+import { newCluster } from './new-cluster.ts';
 import { serverProgram } from './postgres-programs.ts';
 import { familyOf, type ProcessEntry, processTable, readProc } from './process-table.ts';
 import { killAll, mustRun, sendSignal } from './processes.ts';
@@ -104,25 +105,17 @@ export const trustingHba = [
 /** initdb with the settings of a test server; `pg_hba.conf` trusts everybody on this machine. */
 export async function makeCluster(place: ServerPlace, cluster: NewCluster): Promise<void> {
   const segment = cluster.walSegmentMb === undefined ? [] : ['--wal-segsize', String(cluster.walSegmentMb)];
-  await mustRun(
-    serverProgram(place.major, 'initdb'),
-    [
-      '-D',
-      place.pgdata,
-      '-U',
-      place.user,
-      '--locale=C',
-      '-E',
-      'UTF8',
-      '--no-sync',
-      '-A',
-      'trust',
+  await newCluster({
+    major: place.major,
+    pgdata: place.pgdata,
+    args: [
+      ...['-U', place.user, '--locale=C', '-E', 'UTF8', '--no-sync', '-A', 'trust'],
       ...segment,
       ...(cluster.groupAccess === true ? ['--allow-group-access'] : []),
       ...checksumFlags(place.major, cluster.checksums),
     ],
-    { env: place.env },
-  );
+    env: place.env,
+  });
   appendFileSync(
     join(place.pgdata, 'postgresql.conf'),
     settingLines({ ...baseSettings(place), ...cluster.settings }),

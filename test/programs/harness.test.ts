@@ -11,6 +11,21 @@ test.override({ major: testMajors()[0] ?? 15 });
 describe.each(testMajors())('the harness on PostgreSQL %i', (major) => {
   test.override({ major });
 
+  test('makes clusters that only look alike: each has an identifier of its own, in its WAL too', async ({
+    world,
+  }) => {
+    const identifiers = [];
+    for (const name of ['one', 'other']) {
+      const primary = await world.startPrimary({ name, settings: { archive_mode: false } });
+      identifiers.push(await primary.value('SELECT system_identifier FROM pg_control_system()'));
+      for (const segment of [await primary.switchWal(), await primary.switchWal()]) {
+        const wal = readFileSync(join(primary.pgdata, 'pg_wal', segment));
+        expect(String(wal.readBigUInt64LE(24))).toBe(identifiers.at(-1));
+      }
+    }
+    expect(new Set(identifiers).size).toBe(2);
+  });
+
   test('runs a primary that archives and ssh between hosts, and survives a kill', async ({ world }) => {
     const primary = await world.startPrimary({
       slaves: ['standby1', 'standby2'],
