@@ -1,15 +1,30 @@
+import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { longFiles } from './test/long-files.ts';
 import { slowFiles } from './test/slow-files.ts';
 
 /** `scripts/test` adds up what the parts of a run report here. */
 const report = process.env['PITRTOOLS_TEST_REPORT'];
 
 /** Set by `scripts/test` where nothing else was asked for. */
-const isQuick = process.env['PITRTOOLS_TEST_QUICK'] !== undefined;
+const isQuick = (process.env['PITRTOOLS_TEST_QUICK'] ?? '') !== '';
+
+/** A long file that begins as the last one would leave the other workers idle. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number => {
+      const found = longFiles.findIndex((name) => moduleId.endsWith(`/${name}`));
+      return found === -1 ? longFiles.length : found;
+    };
+    return (await super.sort(files)).sort((one, other) => place(one) - place(other));
+  }
+}
 
 export default defineConfig({
   test: {
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -18,6 +33,11 @@ export default defineConfig({
           // Some start a hundred programs: on a loaded machine that takes longer than a unit should, and proves nothing.
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // Two hundred processes take longer to start than the tests in them to run: files share them, and leave them as they were.
+          isolate: false,
+          setupFiles: ['test/unit/leave-process-alone.ts'],
+          // By default one core stays idle.
+          maxWorkers: '100%',
         },
       },
       {
@@ -28,8 +48,10 @@ export default defineConfig({
           // A whole program drives real servers: what may take long is bounded by the program's own limits.
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          // They wait more than they compute: three keep two cores busy.
-          maxWorkers: 3,
+          // They wait more than they compute: so many keep all cores busy.
+          maxWorkers: Number(
+            process.env['PITRTOOLS_TEST_WORKERS'] ?? Math.ceil(2.5 * availableParallelism()),
+          ),
           sequence: { groupOrder: 1 },
         },
       },
