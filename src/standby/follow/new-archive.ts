@@ -1,6 +1,8 @@
 import { readdir } from 'node:fs/promises';
-import { ensureDirectory, exists, requireHardLinks } from '../../system/durable.ts';
-import { updateSentinel } from '../../system/sentinel.ts';
+import { join } from 'node:path';
+import { walNamesAmong } from '../../postgres/wal-name.ts';
+import { ensureDirectory, exists, readIfExists, requireHardLinks } from '../../system/durable.ts';
+import { sentinelName, updateSentinel } from '../../system/sentinel.ts';
 import type { Archive } from '../archive/own-archive.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { hasRecord } from '../host/backup-record/record.ts';
@@ -8,8 +10,22 @@ import { ownCommand } from '../host/own-command.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 /**
- * The archive of a primary that was never a standby: archivedir does not exist, or is empty. Undefined in any other
- * case: a host that has a record was a standby, and its archive is perhaps not mounted.
+ * Whether the directory is l_archivedir of this cluster, and nothing more yet. Its identifier, which cmd_archiver -I left,
+ * proves that it is mounted. In the how-to both have the same path.
+ */
+async function isOwnQueueDirectory(
+  directory: string,
+  names: readonly string[],
+  systemIdentifier: string,
+): Promise<boolean> {
+  if (names.includes(sentinelName) || walNamesAmong(names).length > 0) return false;
+  const pinned = await readIfExists(join(directory, '.archiver', 'system_identifier'));
+  return pinned?.toString('utf8').trim() === systemIdentifier;
+}
+
+/**
+ * The archive of a primary that was never a standby: archivedir does not exist, is empty, or has served as l_archivedir
+ * only. Undefined in any other case: a host that has a record was a standby, and its archive is perhaps not mounted.
  */
 export async function archiveToMake(
   deps: StandbyDeps,
@@ -19,7 +35,8 @@ export async function archiveToMake(
   if (control === undefined || (await hasRecord(pgdata))) return undefined;
   // The lock of this action may be there.
   const names = (await exists(archivedir)) ? await readdir(archivedir) : [];
-  if (names.some((name) => !name.startsWith('.cmd_standby.'))) return undefined;
+  const isEmpty = names.every((name) => name.startsWith('.cmd_standby.'));
+  if (!isEmpty && !(await isOwnQueueDirectory(archivedir, names, control.systemIdentifier))) return undefined;
   const sentinel = {
     systemIdentifier: control.systemIdentifier,
     standby: deps.hostName,
