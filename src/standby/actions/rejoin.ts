@@ -4,7 +4,7 @@ import { formatLsn } from '../../postgres/lsn.ts';
 import { isThisHost } from '../../system/own-addresses.ts';
 import { commitsFrom } from '../archive/last-commit.ts';
 import type { ActionOptions, BackupOptions, StandbyDeps } from '../deps.ts';
-import { observeEnd } from '../follow/end-of-wal.ts';
+import { type EndOfWal, observeEnd } from '../follow/end-of-wal.ts';
 import { type FollowRequest, observeOwn, type OwnFacts, toward } from '../follow/facts.ts';
 import { followHost } from '../follow/follow.ts';
 import { type Host, type HostAnswer, withHost } from '../follow/host.ts';
@@ -17,7 +17,7 @@ import { describeLacking, describeUnknownWal, observeWalFor, type WalToCome } fr
 import { noteHistory } from '../host/history.ts';
 import type { Offered } from '../rejoin/offer-wal.ts';
 import { listRejoinObjections, planRejoin, type RejoinFacts } from '../rejoin/plan.ts';
-import { observeRewind } from '../rejoin/rewind-ability.ts';
+import { observeRewind, type RewindAbility } from '../rejoin/rewind-ability.ts';
 import { moveBack, rewindPhase } from '../rejoin/rewind-directory.ts';
 import { RewindFailed } from '../rejoin/run-rewind.ts';
 import { type RejoinContext, rejoinSteps } from '../rejoin/steps.ts';
@@ -134,17 +134,37 @@ const nothing: Observed = {
   walToCome: { kind: 'there' },
 };
 
-async function observe({ deps, request }: Rejoin, own: OwnFacts, answer: HostAnswer): Promise<Observed> {
+/** What this host alone says. */
+interface OwnSide {
+  readonly own: OwnFacts;
+  /** Of a former primary, and of no other server. */
+  readonly end: EndOfWal | undefined;
+  readonly ability: Promise<RewindAbility> | undefined;
+}
+
+/** All of it is asked while the connection is made, though the way without pg_rewind does not need it all. */
+async function observeOwnSide(deps: StandbyDeps, address: Address, stop: AbortSignal): Promise<OwnSide> {
+  const own = await observeOwn(deps, address, true);
+  if (!isFormerPrimary(own)) return { own, end: undefined, ability: undefined };
+  const { directory } = own.start;
+  const end = own.own.end ?? (await observeEnd(directory, deps.signal));
+  const signal = AbortSignal.any([deps.signal, stop]);
+  const ability = observeRewind({ ...deps, signal }, directory, end.kind === 'clean', address);
+  ability.catch(() => undefined);
+  return { own, end, ability };
+}
+
+async function observe({ deps, request }: Rejoin, side: OwnSide, answer: HostAnswer): Promise<Observed> {
+  const { own, end } = side;
   const { directory } = own.start;
   const { address } = request;
   if (answer.kind === 'silent') return nothing;
   const { host } = answer;
-  if (!isFormerPrimary(own) || directory.control?.systemIdentifier !== host.facts.systemIdentifier)
+  if (end === undefined || directory.control?.systemIdentifier !== host.facts.systemIdentifier)
     return { ...nothing, walToCome: await observeWalFor(deps, own, answer, address) };
   const reason = whyNotContained(own.own, host.facts);
-  const end = own.own.end ?? (await observeEnd(directory, deps.signal));
   const [ability, unsent, archiveThere, walToCome, onlyHere] = await Promise.all([
-    reason === undefined ? undefined : observeRewind(deps, directory, end.kind === 'clean', address),
+    reason === undefined ? undefined : side.ability,
     observeUnsent(directory, end, own.own, host.facts, reason === undefined),
     observeArchiveThere(deps, address.host, host),
     observeWalFor(deps, own, answer, address),
@@ -193,12 +213,16 @@ async function carryOut(
 async function rejoinObserved(rejoin: Rejoin): Promise<number> {
   const { deps, options, request } = rejoin;
   const { address } = request;
+  const stop = new AbortController();
   // Meanwhile the connection is made.
-  const observing = observeOwn(deps, address, true);
+  const observing = observeOwnSide(deps, address, stop.signal);
   observing.catch(() => undefined);
   return withHost(toward(deps, address), async (answer) => {
-    const { server, makesArchive, ...own } = await observing;
-    const observed = await observe(rejoin, { ...own, server, makesArchive }, answer);
+    const side = await observing;
+    const { server, makesArchive, ...own } = side.own;
+    const observed = await observe(rejoin, side, answer).finally(() => {
+      stop.abort();
+    });
     const { walToCome } = observed;
     const facts: RejoinFacts = { ...observed, makesArchive, follow: { ...own, request, answer, walToCome } };
     refuseOn(listRejoinObjections(facts, deps.iniFile), noForce);

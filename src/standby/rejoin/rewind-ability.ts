@@ -67,7 +67,7 @@ async function settingReasons(deps: StandbyDeps, directory: DataDirectory): Prom
 /** pg_rewind stops half way at a file that it cannot read or write: then the cluster is destroyed. */
 async function fileReasons(deps: StandbyDeps, { pgdata, capabilities }: DataDirectory) {
   const args = ['-L', pgdata, '(', '!', '-readable', '-o', '!', '-writable', ')', '-print', '-quit'];
-  const found = await deps.run({ program: 'find', args }, { limitMs: 10 * limitMs });
+  const found = await deps.run({ program: 'find', args }, { limitMs: 10 * limitMs, signal: deps.signal });
   const reasons: string[] = [];
   const first = found.stdout.trim();
   if (first !== '') reasons.push(`"${quoted(first)}" cannot be read and written here`);
