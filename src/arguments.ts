@@ -1,6 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
+import { defaultIni } from './config/default-ini.ts';
 import { usageError } from './errors.ts';
 import { type FlagTable, seeHelp, shortHelp, type Usage } from './help.ts';
+import { iniFileOf } from './ini-file.ts';
 import { programVersion } from './system/program-root.ts';
 
 /** The flags that both programs declare in the same way. */
@@ -9,19 +11,22 @@ interface SharedOptions {
   readonly dryRun?: true;
   readonly force?: string | true;
   readonly json?: true;
+  readonly setup?: true;
   readonly version?: true;
   readonly help?: string | true;
 }
 
 /** The values of a program's flags: text if a flag takes a value, several if it takes any number, or true where it is left out. */
 export type OptionsOf<Flags extends FlagTable> = {
-  readonly [Name in keyof Flags]?: Flags[Name][1] extends `${string}<${string}`
-    ? string
-    : Flags[Name][1] extends `${string}...]`
-      ? readonly string[] | true
-      : Flags[Name][1] extends `${string}[${string}`
-        ? string | true
-        : true;
+  readonly [Name in keyof Flags]?: Flags[Name][1] extends `${string}...>`
+    ? readonly string[]
+    : Flags[Name][1] extends `${string}<${string}`
+      ? string
+      : Flags[Name][1] extends `${string}...]`
+        ? readonly string[] | true
+        : Flags[Name][1] extends `${string}[${string}`
+          ? string | true
+          : true;
 };
 
 /** Either a text to show, or the given options and the INI file. */
@@ -105,9 +110,12 @@ export function readArguments<Flags extends FlagTable>(
   if (surplus !== undefined) throw usageError(`too many arguments: "${surplus}" belongs to no option`, hint);
   if (options.help !== undefined) return { kind: 'show', text: helpText(usage, command, options.help) };
   if (options.version === true) return { kind: 'show', text: `${programVersion()}\n` };
-  if (options.config === undefined)
-    throw usageError('no INI file is given', `Add it: ${usage.program} -C FILE …`);
-  return { kind: 'options', iniFile: options.config, options };
+  // --setup is what makes the file.
+  const isSetup = options.setup === true;
+  const iniFile = isSetup
+    ? (options.config ?? defaultIni(usage.program))
+    : iniFileOf(usage.program, options.config);
+  return { kind: 'options', iniFile, options };
 }
 
 /** The only action that the options request; `otherwise` if they request none. */

@@ -78,7 +78,7 @@ function shipperAccess(file: string): ShipperAccess {
   };
 }
 
-type ActionRequest = Exclude<Request, { kind: 'show' }>;
+type ActionRequest = Exclude<Request, { kind: 'show' | 'setup' }>;
 
 async function requireClosedIni(file: string): Promise<void> {
   const { findOpenIni } = await import('./system/file-modes.ts');
@@ -151,6 +151,8 @@ async function main(context: ProgramContext): Promise<number> {
     process.stdout.write(request.text);
     return 0;
   }
+  if (request.kind === 'setup')
+    return (await import('./setup/action.ts')).setUpHere(context, request.request);
   return request.kind === 'may-start'
     ? inDoubtAllow(context, () => act(context, request))
     : act(context, request);

@@ -168,6 +168,8 @@ async function main(context: ProgramContext): Promise<number> {
     process.stdout.write(request.text);
     return 0;
   }
+  if (request.kind === 'setup')
+    return (await import('./setup/action.ts')).setUpHere(context, request.request);
   refuseRoot();
   const { settings, warnings } = await readSettings(request);
   const log = await openLog({ format: settings.log_format, debug: settings.debug, program: 'cmd_standby' });

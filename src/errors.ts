@@ -17,6 +17,8 @@ export const exitCodes = {
   interrupted: 6,
   /** Only `--check`: nothing failed, but something could not be determined. */
   notAllChecked: 7,
+  /** Only `--setup`: a person has to type the commands that it shows, and then to run it again. */
+  unfinished: 8,
   /** Only `-P`: what it found in place of the living primary. */
   primaryDead: 10,
   primaryUnreachable: 11,

@@ -3,6 +3,13 @@ import { checkNames } from '../check/arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
 import { parseTimeline } from '../postgres/left-timeline.ts';
+import {
+  readHosts,
+  refuseStraySetupOption,
+  type SetupOptions,
+  type SetupRequest,
+  setupRequest,
+} from '../setup/request.ts';
 import { type StatusRequest, statusRequest, strayStatusOption } from '../status/arguments.ts';
 import { quoted } from '../system/printable.ts';
 import { type flags, usage } from './usage.ts';
@@ -30,6 +37,7 @@ export type Action =
 
 export type Request =
   | { readonly kind: 'show'; readonly text: string }
+  | { readonly kind: 'setup'; readonly request: SetupRequest }
   | (Action & { readonly iniFile: string; readonly dryRun: boolean });
 
 type Options = OptionsOf<typeof flags>;
@@ -113,11 +121,23 @@ const takesDryRun: readonly Action['kind'][] = [
 
 const answersInJson: readonly Action['kind'][] = ['doctor', 'status', 'ledger', 'audit', 'history'];
 
+function setupOf(options: Options & SetupOptions, iniFile: string): Request {
+  const [other] = askedActions(options, false);
+  if (other !== undefined)
+    throw usageError(`one action at a time, not --setup and ${other.word}`, seeHelp(usage));
+  const hosts = readHosts('--standby', options.standby ?? []);
+  return { kind: 'setup', request: setupRequest('primary', iniFile, hosts, options) };
+}
+
 /** Throws a usage error, before anything is read or done. */
 export function parseRequest(argv: readonly string[]): Request {
   const read = readArguments(usage, argv);
   if (read.kind === 'show') return read;
   const { options, iniFile } = read;
+  if (options.setup === true) return setupOf(options, iniFile);
+  refuseStraySetupOption(options, seeHelp(usage));
+  if (options.standby !== undefined)
+    throw usageError('--standby can be used only with --setup', seeHelp(usage));
   const action = onlyAction(askedActions(options, options.json === true), { kind: 'check' });
   const dryRun = options.dryRun === true;
   const hint = seeHelp(usage);

@@ -1,8 +1,22 @@
 import { checkFlags } from '../check/arguments.ts';
 import type { FlagTable, Usage } from '../help.ts';
+import { setupFlags } from '../setup/request.ts';
 import { statusFlags } from '../status/arguments.ts';
 
 export const flags = {
+  setup: [
+    'Set up',
+    '--setup',
+    'set this host up as the primary: INI files, ssh key, queues; shows what is left to do, and can be repeated',
+    '--setup --standby HOST',
+    'set this host up as the primary of HOST; repeat it',
+  ],
+  standby: [
+    'Set up',
+    '--standby <HOST...>',
+    'with --setup: the standbys, each HOST or HOST:PORT (of its sshd)',
+  ],
+  ...setupFlags,
   init: ['Set up', '-I, --init', 'make the queues, one per standby; can be repeated', '-I'],
   plant: [
     'Set up',
@@ -84,7 +98,7 @@ export const usage = {
   flags,
   shared: {
     json: 'with --status, --check, --ledger, --audit or --history',
-    dryRun: 'with --check, --flush, --cleanup, --abandon, --resume or --timeline-restored',
+    dryRun: 'with --setup, --check, --flush, --cleanup, --abandon, --resume or --timeline-restored',
   },
   foot: [
     '--dry-run: only show what --flush, --cleanup, --abandon and the like would do.',

@@ -153,6 +153,12 @@ function factsAt({ since, before, value }: At) {
     standbyMode: since('9.0'),
     /** "Log-Shipping Standby Servers", Streaming Replication */
     streaming: since('9.0'),
+    /** The lowest `wal_level` for a standby that answers queries. "Write Ahead Log", Settings; "Release 9.6" */
+    walLevel: value(undefined, ['9.0', 'hot_standby'], ['9.6', 'replica']),
+    /** A role may replicate without being a superuser. "CREATE ROLE" */
+    hasReplicationRoles: since('9.1'),
+    /** The best method of pg_hba.conf for a password. "Password Authentication" */
+    passwordMethod: value('md5', ['10', 'scram-sha-256']),
     /** `hot_standby` is on unless switched off. "Release 10", Migration */
     hotStandbyDefaultOn: since('10'),
     /** `max_wal_senders` must not be lower than on the primary. "Hot Standby", Administrator's Overview */

@@ -2,10 +2,17 @@ import { onlyAction, type OptionsOf, readArguments } from '../arguments.ts';
 import { checkNames } from '../check/arguments.ts';
 import { usageError } from '../errors.ts';
 import { seeHelp } from '../help.ts';
+import { type HostAddress, parseAddress } from '../host-address.ts';
 import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
+import {
+  readHosts,
+  refuseStraySetupOption,
+  type SetupOptions,
+  type SetupRequest,
+  setupRequest,
+} from '../setup/request.ts';
 import { type StatusRequest, statusRequest, strayStatusOption } from '../status/arguments.ts';
 import { quoted } from '../system/printable.ts';
-import { host, port } from '../verbs/arguments.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
 import { servesLines } from '../verbs/verbs.ts';
 import type { BackupOptions, FailoverOptions, SwitchoverOptions } from './deps.ts';
@@ -42,12 +49,6 @@ const controlActions = {
 
 type ControlAction = keyof typeof controlActions;
 
-/** `port`: undefined if it is that of the INI file. */
-interface GivenAddress {
-  readonly host: string;
-  readonly port: number | undefined;
-}
-
 /** The request of one call of cmd_standby. `check` is its action if none is given. */
 export type Action =
   | { readonly kind: 'check' }
@@ -56,12 +57,9 @@ export type Action =
   | { readonly kind: 'failover' }
   | ({ readonly kind: 'status' } & StatusRequest)
   | { readonly kind: 'recover'; readonly target: RequestedTarget }
-  /** `address`: undefined for the primary that the INI file names. */
-  | { readonly kind: 'rejoin'; readonly address: GivenAddress | undefined }
-  | {
-      readonly kind: 'follow';
-      readonly address: { readonly host: string; readonly port: number | undefined };
-    }
+  /** `address`: undefined for the primary that the INI file names; without a port, that of the INI file counts. */
+  | { readonly kind: 'rejoin'; readonly address: HostAddress | undefined }
+  | { readonly kind: 'follow'; readonly address: HostAddress }
   /** `--check`. `names`: those checks only; none for all of them. */
   | { readonly kind: 'doctor'; readonly names: readonly string[] }
   /** Requested by our own restore_command; `trouble` is undefined once the archive can be used again. */
@@ -77,7 +75,10 @@ interface RunRequest extends BackupOptions, FailoverOptions, SwitchoverOptions {
   readonly action: Action;
 }
 
-export type Request = { readonly kind: 'show'; readonly text: string } | RunRequest;
+export type Request =
+  | { readonly kind: 'show'; readonly text: string }
+  | { readonly kind: 'setup'; readonly request: SetupRequest }
+  | RunRequest;
 
 type Options = OptionsOf<typeof flags>;
 
@@ -110,14 +111,9 @@ function neededSegment(text: string): SegmentName {
   throw usageError(`--restartpoint "${quoted(text, 100)}" is no WAL segment`, 'The server passes it as %r.');
 }
 
-/** HOST or HOST:PORT; an IPv6 address with a port is written in brackets. */
-function addressOf(word: string, text: string): GivenAddress {
-  const match = /^\[([^\]]+)\](?::(\d+))?$/.exec(text) ?? /^([^:]+)(?::(\d+))?$/.exec(text) ?? [text, text];
-  const [, name = '', digits] = match;
-  const parsed = host.parse(name);
-  const parsedPort = digits === undefined ? undefined : port.parse(digits);
-  if (parsed !== undefined && (digits === undefined || parsedPort !== undefined))
-    return { host: parsed, port: parsedPort };
+function addressOf(word: string, text: string): HostAddress {
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
   throw usageError(
     `${word} "${quoted(text, 100)}" is neither HOST nor HOST:PORT`,
     'It is the name or the address of the server that this standby is to follow.',
@@ -221,11 +217,26 @@ function graceOf({ grace, switchover }: Options): number {
   );
 }
 
+function setupOf(options: Options & SetupOptions, iniFile: string): Request {
+  const [other] = askedActions(options);
+  if (other !== undefined)
+    throw usageError(`one action at a time, not --setup and ${other.word}`, seeHelp(usage));
+  // A name that --force does not know is refused before anything is done.
+  parseForce(options.force);
+  const hosts = readHosts('--primary', options.primary === undefined ? [] : [options.primary]);
+  if (hosts.length > 1) throw usageError('--primary names one host', seeHelp(usage));
+  return { kind: 'setup', request: setupRequest('standby', iniFile, hosts, options) };
+}
+
 /** Throws a usage error, before anything is read or done. */
 export function parseRequest(argv: readonly string[]): Request {
   const read = readArguments(usage, argv);
   if (read.kind === 'show') return read;
   const { options, iniFile } = read;
+  if (options.setup === true) return setupOf(options, iniFile);
+  refuseStraySetupOption(options, seeHelp(usage));
+  if (options.primary !== undefined)
+    throw usageError('--primary can be used only with --setup', seeHelp(usage));
   const action = chosenAction(options);
   const [dryRun, force] = [options.dryRun === true, parseForce(options.force)];
   const takeRole = options.takeRole === true;

@@ -1,10 +1,24 @@
 import { checkFlags } from '../check/arguments.ts';
 import type { FlagTable, Usage } from '../help.ts';
+import { setupFlags } from '../setup/request.ts';
 import { statusFlags } from '../status/arguments.ts';
 import { forceNames } from './steps/force.ts';
 
 export const flags = {
-  init: ['Set up', '-I, --init', 'make the directories of a standby and mark its archive', '-I'],
+  setup: [
+    'Set up',
+    '--setup',
+    'set this host up as a standby: INI files, ssh key, role, archive; shows what is left to do, and can be repeated',
+  ],
+  primary: ['Set up', '--primary <HOST>', 'with --setup: the primary, HOST or HOST:PORT (of its sshd)'],
+  ...setupFlags,
+  init: [
+    'Set up',
+    '-I, --init',
+    'make the directories of a standby and mark its archive',
+    '--setup, -I',
+    'set this host up as a standby; make its archive',
+  ],
   base: ['Set up', '-B, --base', "make a base backup of the master in this host's pgdata", '-B'],
   verify: [
     'Set up',

@@ -11,7 +11,8 @@ export interface HostNetwork {
 
 /** Networks of their own for the hosts of a world, and a bridge between them: a host has one address, and only there it answers. */
 export interface HostNetworks {
-  add(address: string): Promise<HostNetwork>;
+  /** `root`: run by sh with all rights in a mount namespace of the host's own, which then has a host name of its own, too. */
+  add(address: string, root?: string): Promise<HostNetwork>;
   close(): Promise<void>;
 }
 
@@ -21,6 +22,14 @@ const bridge = `${path}; ip link set lo up && ip link add bridge type bridge && 
 
 export function missingHostNetworks(): Promise<string | undefined> {
   return missingNamespaces(['net'], bridge);
+}
+
+/** The same, where each host also has a root of its own. */
+export function missingHostRoots(): Promise<string | undefined> {
+  return missingNamespaces(
+    ['net', 'mount', 'uts'],
+    `${bridge}; mount -t tmpfs tmpfs /run; hostname alpha; echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start`,
+  );
 }
 
 function within(pid: number): string[] {
@@ -49,9 +58,13 @@ export async function makeHostNetworks(world: string): Promise<HostNetworks> {
   const inNetworkOf = (pid: number, script: string): Promise<string> =>
     mustRun('nsenter', [...within(pid), 'sh', '-c', `${path}; ${script}`], { env });
   return {
-    add: async (address) => {
+    add: async (address, root) => {
       const port = `port${holders.length}`;
-      const host = await hold('nsenter', [...within(hub), 'unshare', '--net', 'sh', '-c', stays]);
+      const own = root === undefined ? [] : ['--mount', '--uts', '--propagation', 'private'];
+      const host = await hold('nsenter', [
+        ...[...within(hub), 'unshare', '--net', ...own],
+        ...['sh', '-c', root === undefined ? stays : `set -e; ${root}\n${stays}`],
+      ]);
       await inNetworkOf(
         hub,
         `ip link add ${port} type veth peer name wire netns ${host} && ip link set ${port} master bridge up`,
@@ -61,7 +74,7 @@ export async function makeHostNetworks(world: string): Promise<HostNetworks> {
         `ip link set lo up && ip addr add ${address}/24 dev wire && ip link set wire up`,
       );
       return {
-        env: { PITRTOOLS_TEST_NETWORK: `${host} ${user}` },
+        env: { PITRTOOLS_TEST_NETWORK: `${host} ${user}${root === undefined ? '' : ' root'}` },
         setLink: async (state) => {
           await inNetworkOf(host, `ip link set wire ${state}`);
         },

@@ -1,12 +1,13 @@
 import { run } from './processes.ts';
 
-export type NamespaceKind = 'mount' | 'pid' | 'net';
+export type NamespaceKind = 'mount' | 'pid' | 'net' | 'uts';
 
 const flags: Readonly<Record<NamespaceKind, readonly string[]>> = {
   mount: ['--mount'],
   // The end of unshare ends all that it has started.
   pid: ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child'],
   net: ['--net'],
+  uts: ['--uts'],
 };
 
 /**

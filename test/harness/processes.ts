@@ -70,12 +70,13 @@ function inItsNetwork(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): [string, readonly string[]] {
-  const [network, user] = env['PITRTOOLS_TEST_NETWORK']?.split(' ') ?? [];
+  const [network, user, root] = env['PITRTOOLS_TEST_NETWORK']?.split(' ') ?? [];
   if (network === undefined || user === undefined) return [command, args];
+  const own = root === undefined ? [] : ['--mount', '--uts'];
   const enter = (target: string, ...kinds: readonly string[]) => [
     ...['nsenter', '--preserve-credentials', '--target', target, ...kinds, '--'],
   ];
-  const [program, ...there] = [...enter(network, '--user', '--net'), ...enter(user, '--user')];
+  const [program, ...there] = [...enter(network, '--user', '--net', ...own), ...enter(user, '--user')];
   return [program ?? '', [...there, command, ...args]];
 }
 

@@ -25,6 +25,8 @@ export interface WorldOptions {
   readonly major: number;
   /** Each host has a network of its own: not every kernel allows it (missingHostNetworks). */
   readonly hasNetworks?: boolean;
+  /** Beside its network each host has a root of its own, made by this script in it (missingHostRoots). */
+  readonly rootOf?: ((directory: string, name: string) => string) | undefined;
 }
 
 interface HostOptions {
@@ -155,7 +157,10 @@ async function settle(
     address,
     sshPort: await port(),
     user: ground.user,
-    network: await ground.networks?.add(address),
+    network: await ground.networks?.add(
+      address,
+      ground.rootOf?.(join(ground.directory, wanted.name), wanted.name),
+    ),
   });
   await host.sshd.start();
   host.routeTo(host);

@@ -55,7 +55,7 @@ describe.each(usages)('the command line of %s', (program, usage) => {
     expect(() => read('-I')).toThrow(
       expect.objectContaining({
         exitCode: 2,
-        message: 'no INI file is given',
+        message: `no INI file is given, and there is no /etc/pitrtools/${program}.ini`,
         hint: `Add it: ${program} -C FILE …`,
       }) as Error,
     );

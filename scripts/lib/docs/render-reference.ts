@@ -16,6 +16,7 @@ const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   actionFailed: 'The failover has happened, but `action_failover` did not exit 0.',
   interrupted:
     '`cmd_standby` was stopped by a signal (SIGINT, SIGTERM or SIGHUP) before it had finished. `cmd_archiver` then exits 1, and with `--ship` 0.',
+  unfinished: '`--setup`: not finished; type the commands that it prints, then run it again.',
   notAllChecked: '`--check`: nothing failed, but something could not be determined.',
   primaryDead: '`-P`: the primary is dead: its host answers, and no server runs there in its data directory.',
   primaryUnreachable:

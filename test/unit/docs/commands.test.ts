@@ -110,10 +110,19 @@ function callsIn(page: string, text: string): readonly Call[] {
   );
 }
 
+/** Pages shorten the key; without -C a program takes a file that only a host with the package has. */
+function completed(args: readonly string[]): readonly string[] {
+  const key = `AAAAC3NzaC1lZDI1NTE5${'A'.repeat(48)}`;
+  const words = args.map((word) => word.replace('AAAA…', key));
+  return words.some((word) => /^(?:-C|--(?:config|help|version))/.test(word))
+    ? words
+    : ['-C', 'FILE', ...words];
+}
+
 function wrongCalls(page: string, text: string): readonly string[] {
   return callsIn(page, text).flatMap(({ at, program, args }) => {
     try {
-      parsers[program](args);
+      parsers[program](completed(args));
       return [];
     } catch (error) {
       return [`${at}: ${program} ${args.join(' ')}: ${String(error)}`];

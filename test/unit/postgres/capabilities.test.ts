@@ -53,6 +53,7 @@ test('the table shows the capabilities of each release', () => {
       "hasReadAllStatsRole": "8.4: false, 10: true",
       "hasRecoveryMinApplyDelay": "8.4: false, 9.4: true",
       "hasReplayLag": "8.4: false, 10: true",
+      "hasReplicationRoles": "8.4: false, 9.1: true",
       "hasReplicationSlots": "8.4: false, 9.4: true",
       "hasStatArchiver": "8.4: false, 9.4: true",
       "hasStatReplication": "8.4: false, 9.1: true",
@@ -69,6 +70,7 @@ test('the table shows the capabilities of each release', () => {
       "lastReceiveLsnFunction": "8.4: none, 9.0: "pg_last_xlog_receive_location", 10: "pg_last_wal_receive_lsn"",
       "lastReplayLsnFunction": "8.4: none, 9.0: "pg_last_xlog_replay_location", 10: "pg_last_wal_replay_lsn"",
       "lastReplayTimestampFunction": "8.4: none, 9.1: "pg_last_xact_replay_timestamp"",
+      "passwordMethod": "8.4: "md5", 10: "scram-sha-256"",
       "pgBasebackupMakesManifest": "8.4: false, 13: true",
       "pgBasebackupMapsAndThrottles": "8.4: false, 9.4: true",
       "pgBasebackupSendsWalByDefault": "8.4: false, 10: true",
@@ -106,6 +108,7 @@ test('the table shows the capabilities of each release', () => {
       "walDumpProgram": "8.4: none, 9.3: "pg_xlogdump", 10: "pg_waldump"",
       "walFileNameFunction": "8.4: "pg_xlogfile_name", 10: "pg_walfile_name"",
       "walFileNameOfBoundary": "8.4: "segment before", 17: "segment behind"",
+      "walLevel": "8.4: none, 9.0: "hot_standby", 9.6: "replica"",
       "walSegmentSkipsFF": "8.4: true, 9.3: false",
     }
   `);

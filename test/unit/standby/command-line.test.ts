@@ -153,7 +153,7 @@ describe('the command line of cmd_standby', () => {
     ],
     [['-C', 'f.ini', '-X'], "unknown option '-X'"],
     [['-C', 'f.ini', '-F'], "option '-F, --failover <999>' argument missing"],
-    [['-B'], 'no INI file is given'],
+    [['-B'], 'no INI file is given, and there is no /etc/pitrtools/cmd_standby.ini'],
   ])('%j is refused', (argv, message) => {
     const error = usageErrorOf(...argv);
     expect(error.message).toBe(message);

@@ -1,0 +1,365 @@
+/** Gathers the facts on which --setup plans. It changes nothing. */
+import { createSocket } from 'node:dgram';
+import { access, constants, readdir, realpath } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArchiverConfig } from '../config/load-archiver.ts';
+import { parseStandbyConfig } from '../config/load-standby.ts';
+import type { HostAddress } from '../host-address.ts';
+import { type Capabilities, capabilitiesOf } from '../postgres/capabilities.ts';
+import { systemIdentifierOf } from '../postgres/control-file.ts';
+import { parseSettings, settingsIn } from '../postgres/settings-file.ts';
+import { findVersion } from '../postgres/version.ts';
+import { exists, readIfExists } from '../system/durable.ts';
+import { findProgram } from '../system/find-program.ts';
+import { addressesOf, isLoopback } from '../system/own-addresses.ts';
+import { isVerifierOf } from '../system/password-verifier.ts';
+import type { ProgramDeps } from '../system/program-deps.ts';
+import { programRoot } from '../system/program-root.ts';
+import { readSentinel } from '../system/sentinel.ts';
+import { shellQuote } from '../system/shell-quote.ts';
+import { chooseCluster, findClusters, type FoundCluster, namedCluster } from './cluster.ts';
+import { callOf, hostFlags } from './commands.ts';
+import type { HostFacts, PrimaryFacts, ServerFacts, SetupFacts } from './facts.ts';
+import { defaultArchive, type Places, placesOf, queueDirectoryFor } from './places.ts';
+import { observePrimary } from './primary-there.ts';
+import type { PublicKey } from './public-key.ts';
+import type { SetupRequest } from './request.ts';
+import { roleOf } from './role-sql.ts';
+import { observeServer } from './server.ts';
+import { ownTarget, readOwnKey, tryLogin, usersTarget } from './ssh.ts';
+
+const limitMs = 20_000;
+
+async function textOf(path: string): Promise<string | undefined> {
+  return (await readIfExists(path))?.toString('utf8');
+}
+
+/** The facts in the INI files that are here already; a file with mistakes has none. */
+interface FromIni {
+  readonly pgdata: string | undefined;
+  readonly archive: string | undefined;
+  readonly queueDirectory: string | undefined;
+  /** With the port of its ssh, if it has one. */
+  readonly named: readonly HostAddress[];
+  readonly password: string | undefined;
+}
+
+function portIn(args: readonly string[]): number | undefined {
+  const at = args.indexOf('-p');
+  const port = at < 0 ? NaN : Number(args[at + 1]);
+  return Number.isInteger(port) && port > 0 ? port : undefined;
+}
+
+export function readIniFacts(
+  role: SetupRequest['role'],
+  archiver: string | undefined,
+  standby: string | undefined,
+): FromIni {
+  const shipping = archiver === undefined ? undefined : parseArchiverConfig(archiver);
+  const following = standby === undefined ? undefined : parseStandbyConfig(standby);
+  const one = shipping?.kind === 'ok' ? shipping.settings : undefined;
+  const other = following?.kind === 'ok' ? following.settings : undefined;
+  const standbys = (one?.standbys ?? []).map(({ host, ssh }) => ({ host, port: portIn(ssh.args) }));
+  const primary = other && [{ host: other.master_public_ip, port: portIn(other.ssh.args) }];
+  return {
+    pgdata: role === 'primary' ? one?.pgdata : other?.pgdata,
+    archive: role === 'primary' ? one?.r_archivedir : other?.archivedir,
+    queueDirectory: one?.l_archivedir,
+    named: role === 'primary' ? standbys : (primary ?? []),
+    password: other?.repl_db_password,
+  };
+}
+
+/** The named ones, added to those of the INI file; a standby has one primary. */
+function hostsOf({ role, others }: SetupRequest, named: readonly HostAddress[]): readonly HostAddress[] {
+  if (role === 'standby') return others.length > 0 ? others : named;
+  const kept = named.filter(({ host }) => !others.some((other) => other.host === host));
+  return [...kept, ...others];
+}
+
+/** The address from which this host would reach another one. Nothing is sent. */
+function localAddressFor(address: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    const finish = (found: string | undefined) => {
+      socket.close();
+      resolve(found);
+    };
+    socket.once('error', () => {
+      finish(undefined);
+    });
+    socket.connect(9, address, () => {
+      finish(socket.address().address);
+    });
+  });
+}
+
+async function addressesTowards(hosts: readonly HostFacts[]): Promise<readonly string[]> {
+  const found = await Promise.all(hosts.flatMap(({ addresses }) => addresses).map(localAddressFor));
+  return [...new Set(found.filter((address) => address !== undefined))];
+}
+
+interface HostSeen {
+  readonly facts: HostFacts;
+  readonly primary: PrimaryFacts;
+}
+
+interface HostQuestion {
+  readonly places: Places;
+  readonly me: string;
+  readonly role: SetupRequest['role'];
+  readonly archive: string | undefined;
+  readonly hasKey: boolean;
+}
+
+async function observeHost(
+  deps: ProgramDeps,
+  address: HostAddress,
+  { places, me, role, archive, hasKey }: HostQuestion,
+): Promise<HostSeen> {
+  const common = { ...address, addresses: await addressesOf(address.host) };
+  const none = { hasArchive: undefined };
+  const unasked: PrimaryFacts = { kind: 'unasked' };
+  if (!hasKey) return { facts: { ...common, ...none, login: { kind: 'no-key' } }, primary: unasked };
+  const own = await tryLogin(deps, ownTarget(places, address, me), async (shell) => {
+    if (role === 'standby')
+      return {
+        hasArchive: undefined,
+        primary: await observePrimary(deps, shell, { path: places.archiverIni, me }),
+      };
+    if (archive === undefined) return { hasArchive: undefined, primary: unasked };
+    const asked = await shell.run(`[ -f ${shellQuote(join(archive, '.pitrtools'))} ]`, { limitMs });
+    return { hasArchive: asked.kind === 'done' ? asked.status === 0 : undefined, primary: unasked };
+  });
+  if (own.login.kind !== 'denied')
+    return {
+      facts: { ...common, login: own.login, hasArchive: own.value?.hasArchive },
+      primary: own.value?.primary ?? unasked,
+    };
+  const users = await tryLogin(deps, usersTarget(places, address, me), () => Promise.resolve());
+  const login = { kind: 'denied', byOwnKeys: users.login.kind === 'in' } as const;
+  return { facts: { ...common, ...none, login }, primary: unasked };
+}
+
+/** Our file in conf.d, if the server reads that directory. */
+export function confFileOf(configFile: string, text: string): string | undefined {
+  const included = parseSettings(text).find(
+    (line) => line.kind === 'include' && line.directive === 'include_dir',
+  );
+  if (included?.kind !== 'include') return undefined;
+  const directory = included.path.startsWith('/') ? included.path : join(dirname(configFile), included.path);
+  return join(directory, 'pitrtools.conf');
+}
+
+async function programNames(name: 'cmd_archiver' | 'cmd_standby') {
+  const ours = join(programRoot(), 'bin', name);
+  const found = await findProgram(name, []);
+  const isOurs = found !== undefined && (await realpath(found)) === (await realpath(ours).catch(() => ours));
+  // The name on the PATH stays the same when the programs are upgraded.
+  return isOurs ? { path: found, typed: name } : { path: ours, typed: ours };
+}
+
+/** The folder of psql and pg_ctl of a server that no package has installed; PATH and packages' folders need no key. */
+async function programFolderOf(server: ServerFacts, pgdata: string): Promise<string | undefined> {
+  if ((await findProgram('psql', [])) !== undefined) return undefined;
+  const options = (await textOf(join(pgdata, 'postmaster.opts')).catch(() => undefined)) ?? '';
+  const program = server.kind === 'seen' ? options.split(/\s/)[0] : undefined;
+  return program?.startsWith('/') === true ? dirname(program) : undefined;
+}
+
+async function systemIdentifierIn(pgdata: string): Promise<string | undefined> {
+  const bytes = await readIfExists(join(pgdata, 'global', 'pg_control')).catch(() => undefined);
+  return bytes === undefined ? undefined : systemIdentifierOf(bytes);
+}
+
+function capabilitiesFor(cluster: FoundCluster, primary: PrimaryFacts): Capabilities | undefined {
+  if (primary.kind === 'seen') return primary.capabilities;
+  const version = findVersion(cluster.major ?? '');
+  return version === undefined ? undefined : capabilitiesOf(version);
+}
+
+/** The cluster, or where it is to be: on a new standby where the primary has it, if nothing is here. */
+async function findCluster(
+  request: SetupRequest,
+  wanted: string | undefined,
+  command: string,
+): Promise<{ readonly cluster: FoundCluster | undefined; readonly count: number }> {
+  const found = await findClusters();
+  const me = process.getuid?.();
+  const chosen = chooseCluster({ found, wanted, me, command });
+  const isNamed = chosen === undefined && wanted?.startsWith('/') === true;
+  const cluster = isNamed && request.role === 'standby' ? await namedCluster(wanted) : chosen;
+  return { cluster, count: found.length };
+}
+
+async function textsOf(paths: readonly (string | undefined)[]): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  for (const path of paths) {
+    const text = path === undefined ? undefined : await textOf(path);
+    if (path !== undefined && text !== undefined) texts.set(path, text);
+  }
+  return texts;
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function queuesIn(archive: string): Promise<readonly string[]> {
+  const names = await readdir(archive, { withFileTypes: true }).catch(() => []);
+  return names.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);
+}
+
+async function helperFileFor(capabilities: Capabilities | undefined): Promise<string | undefined> {
+  if (capabilities === undefined) return undefined;
+  // In a checkout and in the npm package, then as the Debian package has it.
+  for (const folder of [join(programRoot(), 'scripts'), '/usr/share/pitrtools']) {
+    const path = join(folder, capabilities.helperSqlFile);
+    if (await exists(path)) return path;
+  }
+  return undefined;
+}
+
+/** The facts of the first part: this host's cluster, its key, and the other hosts. */
+interface Surroundings {
+  readonly me: { readonly username: string; readonly homedir: string };
+  readonly places: Places;
+  readonly programs: SetupFacts['programs'];
+  readonly fromIni: FromIni;
+  readonly ownKey: PublicKey | undefined;
+  readonly hosts: readonly HostFacts[];
+  readonly primary: PrimaryFacts;
+  readonly cluster: FoundCluster;
+  readonly isOnlyCluster: boolean;
+}
+
+async function lookAround(deps: ProgramDeps, request: SetupRequest): Promise<Surroundings | undefined> {
+  const { username, homedir } = userInfo();
+  const places = placesOf(request.role, request.iniFile);
+  const programs = {
+    cmd_archiver: await programNames('cmd_archiver'),
+    cmd_standby: await programNames('cmd_standby'),
+  };
+  const inis = await textsOf([places.archiverIni, places.standbyIni]);
+  const fromIni = readIniFacts(request.role, inis.get(places.archiverIni), inis.get(places.standbyIni));
+  const addresses = hostsOf(request, fromIni.named);
+  const flags = addresses.length === 0 ? '' : ` ${hostFlags(request.role, addresses)}`;
+  const call = callOf({ programs, places }, request.role === 'primary' ? 'cmd_archiver' : 'cmd_standby');
+  const wanted = request.cluster ?? fromIni.pgdata;
+  const { cluster: here, count } = await findCluster(request, wanted, `${call} --setup${flags}`);
+  const ownKey = await readOwnKey(places);
+  const archive = here && archiveFor(request, fromIni, here, count < 2);
+  const question = { places, me: username, role: request.role, archive, hasKey: ownKey !== undefined };
+  const seen = await Promise.all(addresses.map((address) => observeHost(deps, address, question)));
+  const primary = (request.role === 'standby' ? seen[0]?.primary : undefined) ?? { kind: 'unasked' };
+  const cluster = here ?? (primary.kind === 'seen' ? await namedCluster(primary.settings.pgdata) : undefined);
+  if (cluster === undefined) return undefined;
+  const hosts = seen.map(({ facts }) => facts);
+  const me = { username, homedir };
+  return { me, places, programs, fromIni, ownKey, hosts, primary, cluster, isOnlyCluster: count < 2 };
+}
+
+function archiveFor(
+  request: SetupRequest,
+  fromIni: FromIni,
+  { pgdata }: FoundCluster,
+  isOnlyCluster: boolean,
+): string {
+  return request.archive ?? fromIni.archive ?? defaultArchive(pgdata, isOnlyCluster);
+}
+
+/** A standby's archive is where the primary sends its WAL. */
+function archiveOfRun(request: SetupRequest, around: Surroundings): string | undefined {
+  const { primary, fromIni, cluster, isOnlyCluster } = around;
+  if (request.role === 'primary') return archiveFor(request, fromIni, cluster, isOnlyCluster);
+  const given = request.archive ?? fromIni.archive;
+  if (given !== undefined || primary.kind !== 'seen') return given;
+  return primary.settings.standbys.find(({ name }) => name === primary.ownName)?.r_archivedir;
+}
+
+/** The role by which this host streams, and its state on the primary. */
+function streamingRole(
+  deps: ProgramDeps,
+  { role }: SetupRequest,
+  { primary }: Surroundings,
+  server: ServerFacts,
+) {
+  if (role === 'standby' && primary.kind === 'seen')
+    return { name: roleOf(primary.ownName), state: primary.role };
+  const state = role === 'primary' && server.kind === 'seen' ? server.role : undefined;
+  return { name: roleOf(deps.hostName), state };
+}
+
+async function noted(archive: string | undefined, { queueDirectory }: FromIni) {
+  const directory = queueDirectory ?? (archive === undefined ? undefined : queueDirectoryFor(archive));
+  return {
+    archiveOf: archive === undefined ? undefined : (await readSentinel(archive))?.systemIdentifier,
+    queueDirectory: directory,
+    queuesOf:
+      directory === undefined
+        ? undefined
+        : (await textOf(join(directory, '.archiver', 'system_identifier')))?.trim(),
+    queues: directory === undefined ? [] : await queuesIn(directory),
+  };
+}
+
+async function filesOf(around: Surroundings, server: ServerFacts) {
+  const { cluster, places } = around;
+  const conf = (await isReadable(cluster.configFile)) ? await textOf(cluster.configFile) : undefined;
+  const confFile = conf === undefined ? undefined : confFileOf(cluster.configFile, conf);
+  const hbaFile = server.kind === 'seen' ? server.hbaFile : join(dirname(cluster.configFile), 'pg_hba.conf');
+  const autoConf = await textOf(join(cluster.pgdata, 'postgresql.auto.conf')).catch(() => undefined);
+  return {
+    confFile,
+    texts: await textsOf([places.archiverIni, places.standbyIni, confFile, hbaFile]),
+    autoConf: settingsIn(autoConf ?? ''),
+  };
+}
+
+/**
+ * @param newPassword the same one in every look of a run
+ * @returns undefined if there is no cluster, and none that could be meant
+ */
+export async function observe(
+  deps: ProgramDeps,
+  request: SetupRequest,
+  newPassword: string,
+): Promise<SetupFacts | undefined> {
+  const around = await lookAround(deps, request);
+  if (around === undefined) return undefined;
+  const { me, fromIni, cluster, primary, hosts } = around;
+  const capabilities = capabilitiesFor(cluster, primary);
+  const ownRole = roleOf(deps.hostName);
+  const server = await observeServer(cluster.pgdata, me.username, capabilities, ownRole);
+  const archive = archiveOfRun(request, around);
+  const password = fromIni.password ?? newPassword;
+  const { name, state } = streamingRole(deps, request, around, server);
+  const authorized = join(me.homedir, '.ssh', 'authorized_keys');
+  return {
+    ...around,
+    ...(await filesOf(around, server)),
+    ...(await noted(archive, fromIni)),
+    request,
+    me: me.username,
+    hostName: deps.hostName,
+    capabilities,
+    hasSystemd: await exists('/run/systemd/system'),
+    programFolder: await programFolderOf(server, cluster.pgdata),
+    helperFile: await helperFileFor(capabilities),
+    authorized: { path: authorized, text: (await textOf(authorized)) ?? '' },
+    ownAddresses: (await addressesTowards(hosts)).filter((address) => !isLoopback(address)),
+    server,
+    password,
+    hasPassword:
+      state?.role !== undefined &&
+      state.role.canReplicate &&
+      state.role.isMember &&
+      isVerifierOf(state.role.verifier, name, password),
+    archive,
+    systemIdentifier: await systemIdentifierIn(cluster.pgdata),
+  };
+}

@@ -1,0 +1,104 @@
+/** The two INI files. Pure. */
+import { basename } from 'node:path';
+import type { HostAddress } from '../host-address.ts';
+import type { SetupFacts } from './facts.ts';
+import { archiverIniText, standbyIniText } from './ini-texts.ts';
+import { judgeIni } from './own-file.ts';
+import { queueDirectoryFor, sshWords } from './places.ts';
+import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
+import { roleOf } from './role-sql.ts';
+
+/** Whom this host feeds once it is the primary: on a standby the primary, and the other standbys. */
+function fedHosts({ request, hosts, primary }: SetupFacts): readonly HostAddress[] {
+  if (request.role === 'primary') return hosts;
+  if (primary.kind !== 'seen') return [];
+  const others = primary.settings.standbys.filter(({ name }) => name !== primary.ownName);
+  const portOf = (args: readonly string[]) => {
+    const at = args.indexOf('-p');
+    const port = at < 0 ? undefined : Number(args[at + 1]);
+    return Number.isInteger(port) ? port : undefined;
+  };
+  return [...hosts, ...others.map(({ host, ssh }) => ({ host, port: portOf(ssh.args) }))];
+}
+
+/** A file under its usual name is found without a key. */
+const unlessUsual = (path: string, usual: string) => (basename(path) === usual ? undefined : path);
+
+function archiverText(facts: SetupFacts, archive: string): string | undefined {
+  const { places, me, cluster, programFolder } = facts;
+  const fed = fedHosts(facts);
+  if (fed.length === 0) return undefined;
+  return archiverIniText({
+    pgdata: cluster.pgdata,
+    standbys: fed.map((host) => ({ name: host.host, ssh: sshWords(places, host) })),
+    archive,
+    queues: facts.queueDirectory ?? queueDirectoryFor(archive),
+    standbyIni: unlessUsual(places.standbyIni, 'cmd_standby.ini'),
+    user: me,
+    psql: programFolder === undefined ? undefined : `${programFolder}/psql`,
+  });
+}
+
+function standbyText(facts: SetupFacts, archive: string): string | undefined {
+  const { request, places, me, cluster, programFolder, hosts, primary, server, capabilities } = facts;
+  const [first] = hosts;
+  const there = request.role === 'primary' ? server : primary;
+  if (first === undefined || there.kind !== 'seen') return undefined;
+  const ownName = primary.kind === 'seen' ? primary.ownName : facts.hostName;
+  const canStream = capabilities?.hasReplicationRoles === true;
+  return standbyIniText({
+    primary: first.host,
+    publicName: ownName === facts.hostName ? undefined : ownName,
+    port: there.port,
+    localAddress: there.socketDirectory,
+    pgdata: cluster.pgdata,
+    archive,
+    archiverIni: unlessUsual(places.archiverIni, 'cmd_archiver.ini'),
+    ssh: sshWords(places, first),
+    user: me,
+    streaming: canStream ? { role: roleOf(ownName), password: facts.password } : undefined,
+    programs: programFolder,
+  });
+}
+
+/** Without these two the rest of --setup would do something else than what was asked for. */
+const essential = /^\[DEFAULT\] (slaves|master_public_ip|pgdata|r_archivedir|archivedir):/;
+
+function planFile(path: string, existing: string | undefined, wanted: string, isSecret: boolean): Plan {
+  const verdict = judgeIni(existing, wanted);
+  if (verdict.kind === 'right') return nothing;
+  if (verdict.kind === 'to-write') return steps({ kind: 'write-file', path, text: wanted, isSecret });
+  const { differences } = verdict;
+  if (!differences.some((line) => essential.test(line)))
+    return {
+      ...nothing,
+      notes: differences.map((line) => `${path} was changed by hand, and stays as it is: ${line}`),
+    };
+  return todo(
+    'here',
+    `${path} was written or changed by hand, and is not overwritten. Change these lines in it, or move it away:`,
+    ...differences.map((line) => `# ${line}`),
+    `mv ${path} ${path}.own`,
+  );
+}
+
+export function planInis(facts: SetupFacts): Plan {
+  const { places, texts, archive } = facts;
+  if (archive === undefined) return nothing;
+  const archiver = archiverText(facts, archive);
+  const standby = standbyText(facts, archive);
+  const planOf = (path: string, text: string | undefined, isSecret: boolean) =>
+    text === undefined ? nothing : planFile(path, texts.get(path), text, isSecret);
+  return joined(planOf(places.archiverIni, archiver, false), planOf(places.standbyIni, standby, true));
+}
+
+/** Whether the INI file of a program is as this run wants it: until then nothing is done with it. */
+export function isIniReady(
+  { places, texts }: SetupFacts,
+  plan: Plan,
+  program: 'archiver' | 'standby',
+): boolean {
+  const path = program === 'archiver' ? places.archiverIni : places.standbyIni;
+  const isPlanned = plan.steps.some((step) => step.kind === 'write-file' && step.path === path);
+  return texts.has(path) && !isPlanned;
+}

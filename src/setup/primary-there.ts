@@ -1,0 +1,133 @@
+/** The primary, as a standby sees it over the connection to its host. */
+import { join } from 'node:path';
+import { parseArchiverConfig } from '../config/load-archiver.ts';
+import type { ArchiverSettings } from '../config/options-archiver.ts';
+import { messageOf, PitrError } from '../errors.ts';
+import { findHelpers, installedHelpersSql, serverVersionSql } from '../postgres/backup-sql.ts';
+import { type Capabilities, capabilitiesOf } from '../postgres/capabilities.ts';
+import { findVersion } from '../postgres/version.ts';
+import { addressesOf, isLoopback, ownAddresses } from '../system/own-addresses.ts';
+import { quoted } from '../system/printable.ts';
+import type { ProgramDeps } from '../system/program-deps.ts';
+import { type PsqlSession, type Rows, withPsql } from '../system/psql.ts';
+import type { PsqlTarget } from '../system/psql-failure.ts';
+import { shellQuote } from '../system/shell-quote.ts';
+import type { RemoteShell } from '../system/ssh.ts';
+import type { PrimaryFacts } from './facts.ts';
+import { readRoleState, roleOf, type RoleState, roleStateSql } from './role-sql.ts';
+
+const limitMs = 20_000;
+
+async function textThere(shell: RemoteShell, path: string): Promise<string | undefined> {
+  const result = await shell.run(`cat -- ${shellQuote(path)} 2>/dev/null`, { limitMs });
+  if (result.kind === 'lost')
+    throw new PitrError(`the connection to ${shell.target.host} was lost`, { detail: quoted(result.reason) });
+  return result.status === 0 ? `${result.lines.join('\n')}\n` : undefined;
+}
+
+/** The name of this host in the list of the primary's standbys: its own, or one that leads here. */
+export async function findOwnName(
+  standbys: ArchiverSettings['standbys'],
+  hostName: string,
+  resolve = addressesOf,
+): Promise<string | undefined> {
+  const [only, second] = standbys;
+  if (only !== undefined && second === undefined) return only.name;
+  const byName = standbys.find(({ name, host }) => name === hostName || host === hostName);
+  if (byName !== undefined) return byName.name;
+  const own = new Set(ownAddresses().filter((address) => !isLoopback(address)));
+  for (const { name, host } of standbys)
+    if ((await resolve(host)).some((address) => own.has(address))) return name;
+  return undefined;
+}
+
+/** Where the server there listens, from its postmaster.pid. */
+interface There {
+  readonly port: number;
+  readonly socketDirectory: string;
+}
+
+async function findThere(shell: RemoteShell, { pgdata }: ArchiverSettings): Promise<There | undefined> {
+  const text = await textThere(shell, join(pgdata, 'postmaster.pid'));
+  const lines = (text ?? '').split('\n');
+  const port = Number(lines[3]);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
+  const directory = lines[4]?.trim() ?? '';
+  return { port, socketDirectory: directory.startsWith('/') ? directory : '127.0.0.1' };
+}
+
+export function psqlThere(there: There, user: string): PsqlTarget {
+  const { port, socketDirectory: host } = there;
+  return { psql: { program: 'psql', args: [] }, host, port, user, database: 'postgres' };
+}
+
+function roleStateIn(rows: Rows): RoleState {
+  return readRoleState(rows[0] ?? []);
+}
+
+interface Asked {
+  readonly capabilities: Capabilities;
+  readonly hasHelpers: boolean;
+  readonly role: RoleState | undefined;
+}
+
+async function askServer(psql: PsqlSession, ownName: string): Promise<Asked | undefined> {
+  const version = findVersion((await psql.query(serverVersionSql, limitMs))[0]?.[0] ?? '');
+  if (version === undefined) return undefined;
+  const capabilities = capabilitiesOf(version);
+  const { isInRecoveryFunction: recovery } = capabilities;
+  const recovering = recovery === undefined ? [] : await psql.query(`SELECT ${recovery}()`, limitMs);
+  if (recovering[0]?.[0] === 't') return undefined;
+  return {
+    capabilities,
+    hasHelpers: findHelpers(await psql.query(installedHelpersSql, limitMs)).kind === 'found',
+    role: capabilities.hasReplicationRoles
+      ? roleStateIn(await psql.query(roleStateSql(roleOf(ownName)), limitMs))
+      : undefined,
+  };
+}
+
+const unusable = (reason: string, hint: string): PrimaryFacts => ({ kind: 'unusable', reason, hint });
+
+export async function observePrimary(
+  deps: ProgramDeps,
+  shell: RemoteShell,
+  { path, me }: { readonly path: string; readonly me: string },
+): Promise<PrimaryFacts> {
+  const { host } = shell.target;
+  const text = await textThere(shell, path);
+  if (text === undefined) return { kind: 'no-ini', path };
+  const config = parseArchiverConfig(text);
+  if (config.kind === 'problems') {
+    const said = config.problems.map(({ line, message }) => `line ${line}: ${message}`).join('; ');
+    return unusable(`${path} on ${host} cannot be used: ${quoted(said)}`, 'Correct it there.');
+  }
+  const { settings } = config;
+  const ownName = await findOwnName(settings.standbys, deps.hostName);
+  if (ownName === undefined)
+    return unusable(
+      `${path} on ${host} names no standby that is this host: ${quoted(settings.slaves.join(', '))}`,
+      `Add it there: cmd_archiver --setup --standby ${deps.hostName}`,
+    );
+  const there = await findThere(shell, settings);
+  if (there === undefined)
+    return unusable(
+      `no server runs on ${host} in ${quoted(settings.pgdata)}`,
+      'Start it: its port and its roles are asked.',
+    );
+  try {
+    const asked = await withPsql(shell, psqlThere(there, me), deps.log, (psql) => askServer(psql, ownName));
+    if (asked === undefined)
+      return unusable(
+        `the server on ${host} is itself a standby, or of an unknown release`,
+        'Name the primary by --primary.',
+      );
+    return { kind: 'seen', settings, ownName, ...there, ...asked };
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    return unusable(
+      `the server on ${host} cannot be asked: ${quoted(messageOf(error))}`,
+      `This must work there, without a password: psql -U ${me} -h ${there.socketDirectory} -p ${there.port} postgres`,
+    );
+  }
+}

@@ -1,0 +1,115 @@
+/** The settings that the server must have for archiving and streaming. Pure. */
+import { archiveCallOf } from '../config/archive-command.ts';
+import type { Capabilities } from '../postgres/capabilities.ts';
+import { doublePercent, settingLine } from '../postgres/quoting.ts';
+import { shellQuote } from '../system/shell-quote.ts';
+import { markedText } from './own-file.ts';
+
+/** A row of pg_settings. */
+interface CurrentSetting {
+  readonly value: string;
+  /** `postmaster`: only a restart changes it. */
+  readonly context: string;
+  /** Where the value comes from; empty if that is no file. */
+  readonly file: string;
+}
+
+export type CurrentSettings = ReadonlyMap<string, CurrentSetting>;
+
+export const askedSettings = [
+  'wal_level',
+  'archive_mode',
+  'archive_command',
+  'archive_library',
+  'max_wal_senders',
+  'listen_addresses',
+  'hot_standby',
+] as const;
+
+export interface Want {
+  readonly name: string;
+  readonly value: string;
+  /** The server has it, or something that serves as well. */
+  readonly isMet: boolean;
+  readonly needsRestart: boolean;
+}
+
+/** The word of a path in archive_command: PostgreSQL's own `%p` and the shell's quotes are minded. */
+function commandWord(path: string): string {
+  return doublePercent(/^[\w@+=:,./-]+$/.test(path) ? path : shellQuote(path));
+}
+
+export function archiveCommandFor(program: string, iniFile: string): string {
+  return `${commandWord(program)} -C ${commandWord(iniFile)} -F %p`;
+}
+
+const isOneOf =
+  (...values: readonly string[]) =>
+  (value: string): boolean =>
+    values.includes(value);
+
+const fewestSenders = 4;
+
+function listensEverywhere(value: string): boolean {
+  return value.split(',').some((address) => ['*', '0.0.0.0'].includes(address.trim()));
+}
+
+/** Values in the server's own words, and which others serve as well. */
+function wantedValues(
+  capabilities: Capabilities,
+  archiveCommand: string,
+): readonly (readonly [name: string, value: string, serves: (value: string) => boolean])[] {
+  const { walLevel, hotStandbyDefaultOn, streaming } = capabilities;
+  return [
+    ...(walLevel === undefined
+      ? []
+      : [['wal_level', walLevel, isOneOf(walLevel, 'hot_standby', 'logical')] as const]),
+    ['archive_mode', 'on', isOneOf('on', 'always')],
+    ['archive_command', archiveCommand, isOneOf(archiveCommand)],
+    ...(streaming
+      ? ([
+          ['max_wal_senders', '10', (value: string) => Number(value) >= fewestSenders],
+          ['listen_addresses', '*', listensEverywhere],
+        ] as const)
+      : []),
+    ...(streaming && !hotStandbyDefaultOn ? ([['hot_standby', 'on', isOneOf('on')]] as const) : []),
+  ];
+}
+
+const restartNames = ['wal_level', 'archive_mode', 'max_wal_senders', 'listen_addresses', 'hot_standby'];
+
+/** @param current undefined if the server cannot be asked */
+export function wantsOf(
+  capabilities: Capabilities,
+  archiveCommand: string,
+  current: CurrentSettings | undefined,
+): readonly Want[] {
+  return wantedValues(capabilities, archiveCommand).map(([name, value, serves]) => {
+    const now = current?.get(name);
+    return {
+      name,
+      value,
+      isMet: now !== undefined && serves(now.value),
+      needsRestart: now === undefined ? restartNames.includes(name) : now.context === 'postmaster',
+    };
+  });
+}
+
+/** Another program archives already: that is never replaced unasked. */
+export function foreignArchiving(current: CurrentSettings | undefined): string | undefined {
+  const library = current?.get('archive_library')?.value ?? '';
+  if (library !== '') return `archive_library = '${library}'`;
+  const command = current?.get('archive_command')?.value ?? '';
+  return command === '' || archiveCallOf(command) !== undefined
+    ? undefined
+    : `archive_command = '${command}'`;
+}
+
+/** The lines of our own file in conf.d: those that are needed, and those that this file itself has brought. */
+export function confText(wants: readonly Want[], current: CurrentSettings | undefined, file: string): string {
+  const lines = wants
+    .filter(({ name, isMet }) => !isMet || current?.get(name)?.file === file)
+    .map(({ name, value }) => settingLine(name, value, 'parameter'));
+  const head = '# Written by pitrtools --setup: archiving and streaming.';
+  return markedText(`${[head, ...lines].join('\n')}\n`);
+}

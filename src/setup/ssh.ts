@@ -1,0 +1,203 @@
+/** Our own key and the keys of the other hosts: what ssh says of them, and making them. */
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, PitrError } from '../errors.ts';
+import { addressText, type HostAddress } from '../host-address.ts';
+import { describeResult, type RunCommand, succeeded } from '../system/command.ts';
+import { ensureDirectory, exists, readIfExists, writeDurably } from '../system/durable.ts';
+import { removeFile, rename, withTemporaryDirectory } from '../system/files.ts';
+import { quoted } from '../system/printable.ts';
+import type { ProgramDeps } from '../system/program-deps.ts';
+import type { RemoteShell, SshTarget } from '../system/ssh.ts';
+import type { Login } from './facts.ts';
+import { type Places, sshWords } from './places.ts';
+import { authorizedLine, isAuthorized, parsePublicKey, type PublicKey } from './public-key.ts';
+
+const limitMs = 20_000;
+const connectTimeoutS = 10;
+
+export async function readOwnKey({ key }: Places): Promise<PublicKey | undefined> {
+  const text = await readIfExists(`${key}.pub`);
+  const isWhole = (await readIfExists(key)) !== undefined;
+  return text === undefined || !isWhole ? undefined : parsePublicKey(text.toString('utf8'));
+}
+
+/** The private key gets its name last: a key without its public part is made anew. */
+export async function makeKey(run: RunCommand, { ssh, key }: Places, comment: string): Promise<void> {
+  await ensureDirectory(ssh);
+  if ((await readIfExists(key)) !== undefined)
+    throw new PitrError(`"${key}" has no usable public part beside it`, {
+      hint: `Make it: ssh-keygen -y -f ${key} > ${key}.pub`,
+    });
+  const temporary = join(ssh, '.new');
+  await removeFile(temporary);
+  await removeFile(`${temporary}.pub`);
+  const args = ['-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', temporary];
+  const result = await run({ program: 'ssh-keygen', args }, { limitMs });
+  if (!succeeded(result))
+    throw new PitrError(`cannot make the key "${key}"`, { detail: describeResult(result) });
+  await rename(`${temporary}.pub`, `${key}.pub`);
+  await rename(temporary, key);
+}
+
+function targetOf(address: HostAddress, user: string, words: readonly string[]): SshTarget {
+  const [program = 'ssh', ...args] = words;
+  return {
+    host: address.host,
+    what: address.host,
+    user,
+    ssh: { program, args },
+    connectTimeoutS,
+    debug: false,
+  };
+}
+
+/** As from now on: our own key, and the pinned host key. */
+export function ownTarget(places: Places, address: HostAddress, user: string): SshTarget {
+  return targetOf(address, user, sshWords(places, address));
+}
+
+/** The pinned host key, but the keys and agents that the user has already. */
+export function usersTarget(places: Places, address: HostAddress, user: string): SshTarget {
+  const words = sshWords(places, address);
+  const at = words.indexOf('-i');
+  const isOurs = (index: number) => index >= at && index < at + 4;
+  return targetOf(
+    address,
+    user,
+    words.filter((_, index) => !isOurs(index)),
+  );
+}
+
+/** ssh's messages are in English, whatever the language is. */
+function loginOf(said: string, reason: string): Login {
+  if (/REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for .* has changed/.test(said))
+    return { kind: 'changed-host', reason: quoted(reason) };
+  if (/Host key verification failed|No \S+ host key is known/.test(said)) return { kind: 'unknown-host' };
+  if (/Permission denied|Too many authentication failures/.test(said))
+    return { kind: 'denied', byOwnKeys: false };
+  return { kind: 'no-answer', reason: quoted(reason) };
+}
+
+/** `use` runs over the connection, if there is one. */
+export async function tryLogin<T>(
+  deps: ProgramDeps,
+  target: SshTarget,
+  use: (shell: RemoteShell) => Promise<T>,
+): Promise<{ readonly login: Login; readonly value?: T }> {
+  const connected = await deps.withRemoteShell(deps, target, use);
+  if (connected.kind === 'used') return { login: { kind: 'in' }, value: connected.value };
+  if (connected.kind === 'noisy') return { login: { kind: 'noisy', reason: connected.reason } };
+  return { login: loginOf(`${connected.said ?? ''}\n${connected.reason}`, connected.reason) };
+}
+
+/** The lines of known_hosts that ssh itself writes for a host: it minds the names and ports of ~/.ssh/config. */
+async function askHostKey(
+  run: RunCommand,
+  address: HostAddress,
+  user: string,
+  knownElsewhere: readonly string[],
+): Promise<{ readonly lines: string; readonly said: string }> {
+  return withTemporaryDirectory('pitrtools-setup-', async (directory) => {
+    const file = join(directory, 'known_hosts');
+    const options = [
+      'BatchMode=yes',
+      `ConnectTimeout=${connectTimeoutS}`,
+      'StrictHostKeyChecking=accept-new',
+      `UserKnownHostsFile=${[file, ...knownElsewhere].join(' ')}`,
+      'HashKnownHosts=no',
+      'UpdateHostKeys=no',
+      'CheckHostIP=no',
+      'PreferredAuthentications=none',
+    ];
+    const port = address.port === undefined ? [] : ['-p', String(address.port)];
+    const args = [...port, ...options.flatMap((option) => ['-o', option]), '-T', '-l', user];
+    const result = await run({ program: 'ssh', args: [...args, address.host, 'true'] }, { limitMs });
+    const lines = (await readIfExists(file))?.toString('utf8') ?? '';
+    return { lines, said: `${result.stderr}\n${describeResult(result)}` };
+  });
+}
+
+export interface PinnedHost {
+  /** As ssh-keygen -l shows them. */
+  readonly fingerprints: readonly string[];
+  /** The user's known_hosts had it already. */
+  readonly wasKnown: boolean;
+}
+
+export async function fingerprintsOf(run: RunCommand, path: string): Promise<readonly string[]> {
+  const result = await run({ program: 'ssh-keygen', args: ['-l', '-f', path] }, { limitMs });
+  return succeeded(result) ? result.stdout.split('\n').filter((line) => line !== '') : [];
+}
+
+async function fingerprintsIn(run: RunCommand, lines: string): Promise<readonly string[]> {
+  const command = { program: 'ssh-keygen', args: ['-l', '-f', '-'] };
+  const result = await run(command, { limitMs, input: lines });
+  return succeeded(result) ? result.stdout.split('\n').filter((line) => line !== '') : [];
+}
+
+/**
+ * Takes the host key of a host that has none in our file yet. A key that contradicts the user's own known_hosts is
+ * refused.
+ */
+export async function pinHost(
+  { run }: Pick<ProgramDeps, 'run'>,
+  { ssh, knownHosts }: Places,
+  address: HostAddress,
+  user: string,
+): Promise<PinnedHost> {
+  await ensureDirectory(ssh);
+  const usual = ['~/.ssh/known_hosts', '~/.ssh/known_hosts2'];
+  const compared = await askHostKey(run, address, user, usual);
+  if (/HOST IDENTIFICATION HAS CHANGED/.test(compared.said))
+    throw new PitrError(`the host key of ${address.host} is not the one in ~/.ssh/known_hosts`, {
+      detail: quoted(compared.said, 1000),
+      hint: `It was changed there, or another host answers. If it was changed on purpose: ssh-keygen -R ${addressText(address)}`,
+    });
+  const asked = compared.lines === '' ? await askHostKey(run, address, user, []) : compared;
+  if (asked.lines === '')
+    throw new PitrError(`the host key of ${address.host} was not received`, { detail: quoted(asked.said) });
+  const before = (await readIfExists(knownHosts))?.toString('utf8') ?? '';
+  const gap = before === '' || before.endsWith('\n') ? '' : '\n';
+  await writeDurably(knownHosts, `${before}${gap}${asked.lines}`);
+  return {
+    fingerprints: await fingerprintsIn(run, asked.lines),
+    wasKnown: compared.lines === '',
+  };
+}
+
+/** Appends a line to authorized_keys of this user; the line must not be there yet. */
+export async function authorizeHere(path: string, directory: string, key: PublicKey): Promise<void> {
+  await ensureDirectory(directory);
+  // A link stays one.
+  const real = (await exists(path)) ? await realpath(path) : path;
+  const before = (await readIfExists(real))?.toString('utf8') ?? '';
+  if (isAuthorized(before, key)) return;
+  const gap = before === '' || before.endsWith('\n') ? '' : '\n';
+  await writeDurably(real, `${before}${gap}${authorizedLine(key)}\n`);
+}
+
+/** The same on another host, which lets the user in by other keys. The line holds no quotes (public-key.ts). */
+export async function sendKey(
+  deps: ProgramDeps,
+  target: SshTarget,
+  key: PublicKey,
+): Promise<'sent' | { readonly reason: string }> {
+  const line = authorizedLine(key);
+  const script = [
+    'umask 077 && mkdir -p ~/.ssh && cd ~/.ssh || exit 1',
+    `if grep -qF '${key.type} ${key.blob}' authorized_keys 2>/dev/null; then exit 0; fi`,
+    // A last line without a line feed must not swallow ours.
+    'if [ -s authorized_keys ] && [ -n "$(tail -c 1 authorized_keys)" ]; then echo >> authorized_keys || exit 1; fi',
+    `printf '%s\\n' '${line}' >> authorized_keys`,
+  ].join('\n');
+  try {
+    const used = await deps.withRemoteShell(deps, target, (shell) => shell.run(script, { limitMs }));
+    if (used.kind !== 'used') return { reason: used.reason };
+    const { value } = used;
+    if (value.kind === 'done' && value.status === 0) return 'sent';
+    return { reason: value.kind === 'lost' ? value.reason : `exit status ${value.status}` };
+  } catch (error) {
+    return { reason: messageOf(error) };
+  }
+}

@@ -1,0 +1,249 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
+import { eventually } from '../harness/eventually.ts';
+import { missingHostRoots } from '../harness/host-networks.ts';
+import type { Finished } from '../harness/processes.ts';
+import {
+  archive,
+  cluster,
+  type DebianHost,
+  keyOf,
+  major,
+  newPair,
+  type Pair,
+  pgdata,
+  textAt,
+  user,
+} from './setup-kit.ts';
+import { expectExit } from './standby-kit.ts';
+
+const missing = await missingHostRoots();
+if (missing !== undefined) console.log(`skipped: ${missing}`);
+
+interface Typed {
+  readonly host: 'alpha' | 'beta';
+  readonly line: string;
+  /** The lines that the page shows below it; an ellipsis stands for others. */
+  readonly shown: readonly string[];
+}
+
+/** The commands in the first listing of a section of the how-to, for the release that Debian has here. */
+function typedLines(heading: string): readonly Typed[] {
+  const page = readFileSync(checkout('doc', 'how-to.md'), 'utf8');
+  const section = page.split(/^## /m).find((text) => text.startsWith(heading)) ?? '';
+  const [, listing = ''] = /^```\n(.*?)^```/ms.exec(section) ?? [];
+  const ofThisRelease = listing.replaceAll(/\b15(?=[-/;]|$)/gm, `${major}`);
+  const blocks = ofThisRelease.split(/^(?=(?:alpha|beta)[$#] )/m);
+  return blocks.map((block) => {
+    const [, host, line = '', rest = ''] = /^(alpha|beta)[$#] ([^\n]*)\n?(.*)$/s.exec(block) ?? [];
+    const shown = rest.split('\n').filter((one) => one !== '' && !one.startsWith('...'));
+    return { host: host === 'alpha' ? 'alpha' : 'beta', line: line.trim(), shown };
+  });
+}
+
+/** The key that the other host has printed stands where the page has an ellipsis. */
+function withKey(line: string, { alpha, beta }: Pair): string {
+  return line.replace(
+    /'ssh-ed25519 AAAA…[^']*@(alpha|beta)'/,
+    (_, name: string) => `'${keyOf(name === 'alpha' ? alpha : beta)}'`,
+  );
+}
+
+/** Another user than Debian's owns the cluster where there is no such user. */
+function asUser(line: string): string {
+  return line.replaceAll(/(as |~)postgres\b/g, `$1${user}`);
+}
+
+/** How each line ends: 8 means that --setup has shown what is left to do. */
+const ends = [8, 8, 8, 0, 0, 8, 0, 0, 0, 0];
+
+describe.skipIf(missing !== undefined)("two new hosts with Debian's layout", () => {
+  let pair: Pair;
+  beforeAll(async () => {
+    pair = await newPair();
+  }, 60_000);
+  afterAll(() => pair.world.close());
+
+  test('become a primary and a streaming standby by the twelve commands of the how-to, typed as they are there', async () => {
+    const { alpha, beta } = pair;
+    const typed = typedLines('In twelve commands');
+    expect(typed.length).toBeLessThanOrEqual(12);
+    // The package itself is installed in package.test.ts.
+    const lines = typed.filter(({ line }) => !line.startsWith('apt-get '));
+    const outputs: Finished[] = [];
+    for (const { host, line, shown } of lines) {
+      const { type } = host === 'alpha' ? alpha : beta;
+      const result = await type(withKey(line, pair));
+      outputs.push(result);
+      expectExit(result, ends[outputs.length - 1] ?? 0);
+      for (const one of shown) expect(result.stdout).toContain(asUser(withKey(one, pair)));
+    }
+    expect(outputs).toHaveLength(ends.length);
+
+    await alpha.sql('CREATE TABLE rows AS SELECT generate_series(1, 100) AS n');
+    await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '100');
+    expect(await alpha.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
+      'pitrtools_beta|streaming',
+    );
+
+    // The archive brings what cannot be streamed any more.
+    expectExit(await beta.type('cmd_standby -A stop'), 0);
+    await alpha.sql('INSERT INTO rows SELECT generate_series(101, 200)');
+    const segment = await alpha.sql('SELECT pg_walfile_name(pg_switch_wal())');
+    await eventually(() => textAt(beta, `${archive}/${segment}`) !== '', { limitMs: 30_000 });
+    await alpha.sql('SELECT pg_switch_wal()');
+    await alpha.sql('CHECKPOINT');
+    await alpha.sql('CHECKPOINT');
+    expectExit(await beta.type('cmd_standby -A start'), 0);
+    await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '200', {
+      limitMs: 30_000,
+    });
+
+    // Again: nothing is left to do, and nothing changes.
+    const before = textAt(alpha, '/etc/pitrtools/cmd_archiver.ini');
+    const again = await alpha.type('cmd_archiver --setup --apply');
+    expectExit(again, 0);
+    expect(again.stdout).not.toMatch(/^\d+\. /m);
+    expect(textAt(alpha, '/etc/pitrtools/cmd_archiver.ini')).toBe(before);
+  });
+
+  test('then change roles, because both hosts have both INI files', async () => {
+    const { alpha, beta } = pair;
+    expectExit(await beta.type('cmd_standby --switchover --dry-run'), 0);
+    expectExit(await beta.type('cmd_standby --switchover'), 0);
+    expect(await beta.sql('SELECT pg_is_in_recovery()')).toBe('f');
+    await beta.sql('INSERT INTO rows VALUES (0)');
+    await eventually(async () => (await alpha.sql('SELECT count(*) FROM rows')) === '201', {
+      limitMs: 30_000,
+    });
+    expect(await beta.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
+      'pitrtools_alpha|streaming',
+    );
+    // It knows the wrong host.
+    const wrong = await beta.type('cmd_standby --setup --primary alpha');
+    expectExit(wrong, 4);
+    expect(wrong.stderr).toContain('the server here is a primary that archives by cmd_archiver');
+    const wrongToo = await alpha.type('cmd_archiver --setup');
+    expectExit(wrongToo, 4);
+    expect(wrongToo.stderr).toContain('the server here is a standby');
+  });
+});
+
+describe.skipIf(missing !== undefined)('--setup', () => {
+  let pair: Pair;
+  beforeAll(async () => {
+    pair = await newPair();
+  }, 60_000);
+  afterAll(() => pair.world.close());
+
+  const setUp = (host: DebianHost, flags: string) => host.type(`cmd_archiver --setup ${flags}`);
+
+  test('changes nothing with --dry-run, and refuses the host itself, before it has changed anything', async () => {
+    const { alpha } = pair;
+    const plan = await setUp(alpha, '--standby beta --apply --dry-run');
+    expectExit(plan, 0);
+    expect(plan.stdout).toMatch(/^1\. make a key for this purpose alone/m);
+    expect(plan.stdout).toContain('Dry run: nothing was changed.');
+    expect(textAt(alpha, '/etc/pitrtools/cmd_archiver.ini')).toBe('');
+    const self = await setUp(alpha, '--standby alpha');
+    expectExit(self, 4);
+    expect(self.stderr).toContain('alpha is this very host');
+    expect(textAt(alpha, '/etc/pitrtools/ssh/id_ed25519')).toBe('');
+  });
+
+  test('names a host that does not answer, and does the rest; another language changes nothing', async () => {
+    const { alpha, beta } = pair;
+    await beta.stopSshd();
+    const refused = await alpha.type('cmd_archiver --setup --standby beta', {
+      env: { LC_ALL: 'de_DE.UTF-8' },
+    });
+    await beta.startSshd();
+    expectExit(refused, 8);
+    expect(refused.stdout).toMatch(/beta.*(Connection refused|not received)/);
+    expect(textAt(alpha, '/etc/pitrtools/cmd_archiver.ini')).toContain('slaves: beta\n');
+    // Shown, not done: there was no --apply.
+    expect(refused.stdout).toContain("archive_mode = 'on'");
+    expect(textAt(alpha, `/etc/postgresql/${cluster}/conf.d/pitrtools.conf`)).toBe('');
+  });
+
+  test('continues after it was killed at any moment, and a second run finds nothing to do', async () => {
+    const { alpha, beta } = pair;
+    for (const seconds of ['0.4', '0.8', '1.2']) {
+      const killed = await alpha.type(
+        `timeout -s KILL ${seconds} cmd_archiver --setup --standby beta --apply`,
+      );
+      expect([137, 8]).toContain(killed.code);
+    }
+    expectExit(await setUp(alpha, '--standby beta --apply'), 8);
+    expectExit(await beta.type('cmd_standby --setup --primary alpha'), 8);
+    const again = await setUp(alpha, '--standby beta --apply');
+    expectExit(again, 8);
+    expect(again.stdout).not.toMatch(/^\d+\. /m);
+    const key = textAt(alpha, '/etc/pitrtools/ssh/id_ed25519.pub');
+    expect(again.stdout).toContain(`cmd_standby --setup --primary alpha --authorize '${key.trim()}'`);
+  });
+
+  test('never overwrites a file that was changed by hand: it shows the difference, and the way out', async () => {
+    const { alpha } = pair;
+    const ini = alpha.at('/etc/pitrtools/cmd_archiver.ini');
+    const changed = readFileSync(ini, 'utf8').replace('slaves: beta', 'slaves: beta\nqueue_max: 5GB');
+    writeFileSync(ini, changed);
+    const added = await setUp(alpha, '--standby gamma');
+    expectExit(added, 8);
+    expect(added.stdout).toContain('[DEFAULT] slaves: beta → beta, gamma');
+    expect(added.stdout).toContain(`mv /etc/pitrtools/cmd_archiver.ini /etc/pitrtools/cmd_archiver.ini.own`);
+    expect(readFileSync(ini, 'utf8')).toBe(changed);
+  });
+
+  test('refuses a host key that has changed', async () => {
+    const { alpha, beta } = pair;
+    await beta.stopSshd();
+    await beta.type(
+      "rm /etc/ssh/ssh_host_ed25519_key* && ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key",
+    );
+    await beta.startSshd();
+    const changed = await setUp(alpha, '');
+    expectExit(changed, 8);
+    expect(changed.stdout).toContain('the host key of beta is not the pinned one');
+    expect(changed.stdout).toContain('ssh-keygen -f /etc/pitrtools/ssh/known_hosts -R beta');
+    expectExit(await alpha.type('ssh-keygen -f /etc/pitrtools/ssh/known_hosts -R beta'), 0);
+    expect((await setUp(alpha, '')).stdout).toContain('beta, from now on the only one accepted: 256 SHA256:');
+  });
+
+  test('asks which cluster is meant, and names an owner and a directory that are not ours', async () => {
+    const { alpha } = pair;
+    await alpha.type(
+      `mkdir -p /etc/postgresql/9.6/old && echo "data_directory = '/var/lib/postgresql/9.6/old'" > /etc/postgresql/9.6/old/postgresql.conf`,
+    );
+    const several = await alpha.type('cmd_archiver -C /var/lib/postgresql/etc/a.ini --setup --standby beta');
+    expectExit(several, 4);
+    expect(several.stderr).toContain('there are several clusters on this host');
+    expect(several.stderr).toContain(`--setup --standby beta --cluster ${cluster}`);
+    await alpha.type(`echo "data_directory = '/usr'" > /etc/postgresql/9.6/old/postgresql.conf`);
+    const foreign = await alpha.type(
+      'cmd_archiver -C /var/lib/postgresql/etc/a.ini --setup --standby beta --cluster 9.6/old',
+    );
+    expectExit(foreign, 4);
+    expect(foreign.stderr).toMatch(/belongs to user \d+, and this is run by user \d+/);
+    await alpha.type('rm -r /etc/postgresql/9.6');
+    const nowhere = await alpha.type('cmd_archiver -C /usr/local/x/cmd_archiver.ini --setup --standby beta');
+    expectExit(nowhere, 1);
+    expect(nowhere.stderr).toContain('cannot make directory "/usr/local/x"');
+    expect(textAt(alpha, `${pgdata}/PG_VERSION`).trim()).toBe(cluster.split('/')[0]);
+  });
+
+  test('refuses root, who only enables the services', async () => {
+    const { alpha } = pair;
+    const asRoot = (flags: string) => alpha.type(`unshare --map-root-user cmd_archiver --setup ${flags}`);
+    const refused = await asRoot('--standby beta');
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('must not be run as root');
+    const absent = await asRoot('--systemd');
+    expectExit(absent, 8);
+    expect(absent.stdout).toContain('not installed: pitrtools-shipper.service');
+    await alpha.type('mkdir -p /etc/systemd/system && touch /etc/systemd/system/pitrtools-shipper.service');
+    expectExit(await asRoot('--systemd'), 0);
+    expect((await alpha.type('cat /run/enabled')).stdout).toBe('enable --now pitrtools-shipper.service\n');
+  });
+});

@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'vitest';
+import { chooseCluster, type FoundCluster } from '../../../src/setup/cluster.ts';
+
+const cluster = (name: string, owner: number | undefined): FoundCluster => ({
+  pgdata: `/var/lib/postgresql/${name}`,
+  debianName: name,
+  major: name.split('/')[0],
+  configFile: `/etc/postgresql/${name}/postgresql.conf`,
+  owner,
+});
+
+const [main, old, foreign] = [cluster('15/main', 101), cluster('9.6/old', 101), cluster('15/theirs', 7)];
+
+describe('the cluster that --setup is about', () => {
+  const choose = (found: readonly FoundCluster[], wanted?: string) =>
+    chooseCluster({ found, wanted, me: 101, command: 'cmd_archiver --setup' });
+
+  test('is the only one of this user, or the named one', () => {
+    expect(choose([])).toBeUndefined();
+    expect(choose([foreign, main])).toBe(main);
+    expect(choose([main, old], '9.6/old')).toBe(old);
+    expect(choose([main, old], '/var/lib/postgresql/15/main')).toBe(main);
+    expect(choose([main], '15/none')).toBeUndefined();
+    // A package has configured it, and its data directory is not there yet.
+    expect(choose([cluster('15/new', undefined)])?.debianName).toBe('15/new');
+  });
+
+  test('is asked for if there are several, by a command that can be typed', () => {
+    expect(() => choose([main, old])).toThrow(
+      expect.objectContaining({
+        exitCode: 4,
+        message: expect.stringMatching(/15\/main: .*; 9\.6\/old: /) as string,
+        hint: 'Say which one is meant: cmd_archiver --setup --cluster 15/main',
+      }) as Error,
+    );
+  });
+
+  test('is refused if it is that of another user', () => {
+    expect(() => choose([foreign])).toThrow(/15\/theirs.* belongs to user 7, and this is run by user 101/);
+  });
+});

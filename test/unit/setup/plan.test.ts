@@ -1,0 +1,267 @@
+import { describe, expect, test } from 'vitest';
+import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../../src/postgres/version.ts';
+import type { HostFacts, ServerFacts, SetupFacts } from '../../../src/setup/facts.ts';
+import { placesOf } from '../../../src/setup/places.ts';
+import { planSetup } from '../../../src/setup/plan.ts';
+import type { Plan } from '../../../src/setup/plan-parts.ts';
+import { parsePublicKey } from '../../../src/setup/public-key.ts';
+import type { SetupRequest } from '../../../src/setup/request.ts';
+
+const blob = Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from('ssh-ed25519'), Buffer.alloc(36, 7)]);
+const key = parsePublicKey(`ssh-ed25519 ${blob.toString('base64')} pitrtools@alpha`);
+const pgdata = '/var/lib/postgresql/15/main';
+const hba = '/etc/postgresql/15/main/pg_hba.conf';
+const conf = '/etc/postgresql/15/main/conf.d/pitrtools.conf';
+
+const request: SetupRequest = {
+  role: 'primary',
+  iniFile: '/etc/pitrtools/cmd_archiver.ini',
+  others: [{ host: 'beta', port: undefined }],
+  cluster: undefined,
+  archive: undefined,
+  authorize: undefined,
+  apply: false,
+  systemd: false,
+  dryRun: false,
+  force: undefined,
+};
+
+const beta: HostFacts = {
+  host: 'beta',
+  port: undefined,
+  login: { kind: 'in' },
+  addresses: ['192.0.2.2'],
+  hasArchive: false,
+};
+
+const setting = (value: string, context = 'postmaster', file = '') => ({ value, context, file });
+const fresh: Extract<ServerFacts, { kind: 'seen' }> = {
+  kind: 'seen',
+  port: 5432,
+  socketDirectory: '/var/run/postgresql',
+  isInRecovery: false,
+  settings: new Map([
+    ['wal_level', setting('replica')],
+    ['archive_mode', setting('off')],
+    ['archive_command', setting('', 'sighup')],
+    ['archive_library', setting('', 'sighup')],
+    ['max_wal_senders', setting('10')],
+    ['listen_addresses', setting('localhost')],
+    ['hot_standby', setting('on')],
+  ]),
+  hbaFile: hba,
+  isHbaLoaded: true,
+  hasHelpers: false,
+  role: { hasGroup: false, role: undefined },
+};
+
+const programs = {
+  cmd_archiver: { path: '/usr/bin/cmd_archiver', typed: 'cmd_archiver' },
+  cmd_standby: { path: '/usr/bin/cmd_standby', typed: 'cmd_standby' },
+};
+
+const base: SetupFacts = {
+  request,
+  me: 'postgres',
+  hostName: 'alpha',
+  places: placesOf('primary', request.iniFile),
+  cluster: {
+    pgdata,
+    debianName: '15/main',
+    major: '15',
+    configFile: '/etc/postgresql/15/main/postgresql.conf',
+    owner: 101,
+  },
+  capabilities: capabilitiesOf(parseVersion('15')),
+  hasSystemd: true,
+  programs,
+  programFolder: undefined,
+  helperFile: '/usr/share/pitrtools/cmd_standby.15.sql',
+  ownKey: key,
+  authorized: { path: '/var/lib/postgresql/.ssh/authorized_keys', text: '' },
+  hosts: [beta],
+  ownAddresses: ['192.0.2.1'],
+  server: fresh,
+  primary: { kind: 'unasked' },
+  texts: new Map([[hba, 'local all all peer\n']]),
+  confFile: conf,
+  autoConf: new Map(),
+  password: 'secret',
+  hasPassword: false,
+  archive: '/var/lib/postgresql/archive',
+  queueDirectory: '/var/lib/postgresql/queues',
+  systemIdentifier: '7',
+  archiveOf: undefined,
+  queuesOf: undefined,
+  queues: [],
+};
+
+const kinds = ({ steps }: Plan) => steps.map(({ kind }) => kind);
+const lines = ({ todos }: Plan) => todos.flatMap((todo) => [`${todo.where}: ${todo.why}`, ...todo.lines]);
+
+/** The facts after the steps of a plan that write files. */
+function written(facts: SetupFacts, plan: Plan): SetupFacts {
+  const texts = new Map(facts.texts);
+  for (const step of plan.steps)
+    if (step.kind === 'write-file' || step.kind === 'write-hba') texts.set(step.path, step.text);
+  return { ...facts, texts };
+}
+
+describe('the plan of --setup on a primary', () => {
+  test('begins with the key, the host key and the INI files', () => {
+    const first = planSetup({ ...base, ownKey: undefined, hosts: [{ ...beta, login: { kind: 'no-key' } }] });
+    expect(kinds(first)).toEqual(['make-key', 'write-file', 'write-file']);
+    const second = planSetup({ ...base, hosts: [{ ...beta, login: { kind: 'unknown-host' } }] });
+    expect(kinds(second)).toContain('pin-host');
+  });
+
+  test('shows without --apply what it would change in PostgreSQL, and changes it with --apply', () => {
+    const shown = planSetup(base);
+    expect(kinds(shown)).toEqual(['write-file', 'write-file']);
+    expect(lines(shown)).toEqual(
+      expect.arrayContaining([
+        "archive_mode = 'on'",
+        "archive_command = '/usr/bin/cmd_archiver -C /etc/pitrtools/cmd_archiver.ini -F %p'",
+        "listen_addresses = '*'",
+        'host replication +pitrtools 192.0.2.2/32 scram-sha-256',
+        'psql -U postgres -d postgres < /usr/share/pitrtools/cmd_standby.15.sql',
+      ]),
+    );
+    expect(lines(shown).join()).not.toContain('wal_level');
+    const applied = { ...base, request: { ...request, apply: true } };
+    const plan = planSetup(applied);
+    expect(kinds(plan)).toEqual([
+      'write-file',
+      'write-file',
+      'write-file',
+      'write-hba',
+      'reload',
+      'install-helpers',
+    ]);
+    const next = planSetup(written(applied, plan));
+    expect(kinds(next)).toEqual(['reload', 'install-helpers', 'make-role', 'initialize']);
+    expect(lines(next)).toContain('systemctl restart postgresql@15-main');
+  });
+
+  test('has nothing left once all of it is in force', () => {
+    const applied = { ...base, request: { ...request, apply: true } };
+    const file = (value: string, context?: string) => setting(value, context, conf);
+    const done = planSetup({
+      ...written(applied, planSetup(applied)),
+      hosts: [{ ...beta, hasArchive: true }],
+      server: {
+        ...fresh,
+        hasHelpers: true,
+        settings: new Map([
+          ...fresh.settings,
+          ['archive_mode', file('on')],
+          [
+            'archive_command',
+            file('/usr/bin/cmd_archiver -C /etc/pitrtools/cmd_archiver.ini -F %p', 'sighup'),
+          ],
+          ['listen_addresses', file('*')],
+        ]),
+      },
+      hasPassword: true,
+      queuesOf: '7',
+      queues: ['beta'],
+    });
+    expect(done).toEqual({ steps: [], todos: [], notes: [] });
+  });
+
+  test('carries the key over ssh where that works already, and shows the command where it does not', () => {
+    const denied = (byOwnKeys: boolean) =>
+      planSetup({ ...base, hosts: [{ ...beta, login: { kind: 'denied', byOwnKeys } }] });
+    expect(kinds(denied(true))).toContain('send-key');
+    expect(kinds(denied(false))).not.toContain('send-key');
+    expect(lines(denied(false))).toContain(
+      `cmd_standby --setup --primary alpha --authorize 'ssh-ed25519 ${blob.toString('base64')} pitrtools@alpha'`,
+    );
+  });
+
+  test('never replaces another archive_command', () => {
+    const settings = new Map(fresh.settings).set('archive_command', setting('wal-g wal-push %p', 'sighup'));
+    const plan = planSetup({ ...base, request: { ...request, apply: true }, server: { ...fresh, settings } });
+    const [file] = plan.steps.filter((step) => step.kind === 'write-file' && step.path === conf);
+    expect(JSON.stringify(file)).not.toContain('archive_command');
+    expect(lines(plan).join('\n')).toContain('the server archives by another program');
+  });
+
+  test('never overwrites a file that was changed by hand', () => {
+    const texts = written(base, planSetup(base)).texts;
+    const ini = texts.get('/etc/pitrtools/cmd_archiver.ini') ?? '';
+    const changed = (text: string) =>
+      planSetup({ ...base, texts: new Map(texts).set('/etc/pitrtools/cmd_archiver.ini', text) });
+    expect(kinds(changed(`${ini}# a remark\n`))).not.toContain('write-file');
+    expect(lines(changed(ini.replace('slaves: beta', 'slaves: gamma')))).toContain(
+      '# [DEFAULT] slaves: gamma → beta',
+    );
+    expect(changed(ini.replace('ssh: ssh', 'ssh: /opt/ssh')).notes).toHaveLength(1);
+    // Our own of another run, unchanged, is replaced.
+    const other = written(base, planSetup({ ...base, archive: '/srv/archive' })).texts;
+    expect(kinds(planSetup({ ...base, texts: other }))).toContain('write-file');
+  });
+
+  test.each([
+    [{ hosts: [{ ...beta, addresses: ['192.0.2.1'] }] }, /beta is this very host/],
+    [{ server: { ...fresh, isInRecovery: true } }, /is a standby, not a primary/],
+  ] as const)('refuses the wrong host', (facts, message) => {
+    expect(() => planSetup({ ...base, ...facts })).toThrow(message);
+  });
+});
+
+describe('the plan of --setup on a standby', () => {
+  const archiver = [...written(base, planSetup(base)).texts].find(([path]) => path.endsWith('archiver.ini'));
+  const standby: SetupFacts = {
+    ...base,
+    request: {
+      ...request,
+      role: 'standby',
+      iniFile: '/etc/pitrtools/cmd_standby.ini',
+      others: [{ host: 'alpha', port: undefined }],
+      apply: true,
+    },
+    hostName: 'beta',
+    hosts: [{ ...beta, host: 'alpha', addresses: ['192.0.2.1'] }],
+    ownAddresses: ['192.0.2.2'],
+    server: { kind: 'stopped' },
+  };
+
+  test('asks for the setup of the primary first', () => {
+    expect(archiver).toBeDefined();
+    const plan = planSetup({
+      ...standby,
+      primary: { kind: 'no-ini', path: '/etc/pitrtools/cmd_archiver.ini' },
+    });
+    expect(kinds(plan)).toEqual([]);
+    expect(lines(plan)).toContain('cmd_archiver --setup --standby beta --apply');
+  });
+
+  test('stops no server, and replaces no data by itself', async () => {
+    const { parseArchiverConfig } = await import('../../../src/config/load-archiver.ts');
+    const config = parseArchiverConfig(archiver?.[1] ?? '');
+    if (config.kind !== 'ok') throw new Error(JSON.stringify(config));
+    const there = {
+      kind: 'seen',
+      settings: config.settings,
+      ownName: 'beta',
+      capabilities: capabilitiesOf(parseVersion('15')),
+      port: 5432,
+      socketDirectory: '/var/run/postgresql',
+      hasHelpers: true,
+      role: { hasGroup: true, role: undefined },
+    } as const;
+    const seen: SetupFacts = { ...standby, primary: there };
+    const first = planSetup(seen);
+    expect(kinds(first)).toEqual(['write-file', 'write-file', 'write-file', 'write-hba']);
+    const running = planSetup({ ...written(seen, first), server: fresh });
+    expect(kinds(running)).toEqual(['make-role']);
+    expect(lines(running)).toContain('systemctl stop postgresql@15-main');
+    const stopped = { ...written(seen, first), hasPassword: true };
+    expect(kinds(planSetup(stopped))).toEqual(['initialize']);
+    const marked = planSetup({ ...stopped, archiveOf: '8' });
+    expect(kinds(marked)).toEqual([]);
+    expect(lines(marked)).toEqual(expect.arrayContaining(['cmd_standby -B', 'cmd_standby -S']));
+  });
+});
