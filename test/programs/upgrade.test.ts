@@ -1,5 +1,6 @@
 import {
   copyFileSync,
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
@@ -11,8 +12,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type Host, writeScript } from '../harness/host.ts';
+import { writeIni } from '../harness/ini.ts';
 import { clientProgram, testMajors } from '../harness/postgres-programs.ts';
 import { archivingSettings, type Primary } from '../harness/primary.ts';
 import { processesOf } from '../harness/process-table.ts';
@@ -110,6 +113,7 @@ async function pairOf13(world: World): Promise<OldPair> {
   await startAs13(pair);
   await addRows(pair, 10);
   await standby.received(await primary.switchWal());
+  await shipBeside(world, pair);
   await standby.host.sshd.kill();
   for (let segment = 0; segment < 3; segment++) {
     await addRows(pair, 10);
@@ -119,6 +123,36 @@ async function pairOf13(world: World): Promise<OldPair> {
   leaveUnfinished(standby.archiveDir, '00000001000000000000000F');
   await standby.host.sshd.start();
   return pair;
+}
+
+/** This release beside 1.3, with directories of its own: one archive_command calls both. */
+async function shipBeside(world: World, { primary, standby, oldCommand }: OldPair): Promise<void> {
+  const { host } = primary;
+  const iniFile = join(host.directory, 'etc', 'beside.ini');
+  const archive = join(standby.host.directory, 'beside');
+  mkdirSync(archive, { mode: 0o700 });
+  const keys = {
+    pgdata: primary.pgdata,
+    slaves: 'standby1',
+    l_archivedir: join(host.directory, 'l_beside'),
+    r_archivedir: archive,
+    ssh: host.ssh,
+    user: world.user,
+  };
+  writeIni(iniFile, { keys });
+  expectExit(await world.cmdArchiver(primary, ['-I'], { ini: iniFile }), 0);
+  const ours = `${checkout('bin', 'cmd_archiver')} -C ${iniFile} -F %p`;
+  primary.configure({ archive_command: `${oldCommand} && ${ours}` });
+  await primary.reload();
+  const segment = await primary.switchWal();
+  await standby.received(segment);
+  await eventually(() => existsSync(join(archive, segment)), { what: `${segment} in ${archive}` });
+  await primary.archived(segment);
+  const check = await world.cmdArchiver(primary, [], { ini: iniFile });
+  expectExit(check, 0);
+  expect(check.stdout).toBe('Config OK\n');
+  primary.configure({ archive_command: oldCommand });
+  await primary.reload();
 }
 
 async function addRows({ primary }: OldPair, rows: number): Promise<void> {
@@ -188,7 +222,10 @@ describe.each(testMajors().filter((major) => major < 12))(
       await standby.host.sshd.start();
       expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
       await startAs13(pair);
-      await standby.sql("SELECT pg_drop_replication_slot('pitrtools_keep')");
+      // From 11 on; nothing of 1.3 would move it.
+      await standby.sql(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'pitrtools_keep'",
+      );
       await addRows(pair, 10);
       const given = await primary.switchWal();
       await standby.received(given);
@@ -196,6 +233,13 @@ describe.each(testMajors().filter((major) => major < 12))(
       expectNoHole(pair, given);
       await expectRows(pair, 70);
       expect(primary.queue('standby1')).toEqual([]);
+
+      // A standby that 1.3 has started is promoted by this release.
+      await primary.kill9();
+      const failover = await world.cmdStandby(standby, ['-F999']);
+      expectExit(failover, 0);
+      expect(failover.stdout).toMatch(/Failover finished\n$/);
+      expect(await countRows(standby)).toBe(70);
     });
   },
 );
