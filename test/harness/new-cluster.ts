@@ -13,7 +13,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { crc32c } from '../../src/postgres/crc32.ts';
 import { serverProgram } from './postgres-programs.ts';
 import { mustRun } from './processes.ts';
@@ -44,6 +44,7 @@ export async function newCluster(call: InitdbCall): Promise<void> {
   }
   const template = await templateFor(call, join(runDirectory, 'clusters'));
   refuseContent(call.pgdata);
+  mkdirSync(dirname(call.pgdata), { recursive: true, mode: 0o700 });
   await mustRun('cp', ['-RT', '--preserve=mode', '--reflink=auto', template, call.pgdata]);
   chmodSync(call.pgdata, statSync(template).mode);
   giveIdentifier(call.pgdata);
