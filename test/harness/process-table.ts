@@ -13,9 +13,14 @@ export interface ProcessEntry {
 export function processTable(): ProcessEntry[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .map((name) => readEntry(Number(name)))
-    .filter((entry) => entry !== undefined)
-    .filter((entry) => entry.state !== 'Z');
+    .map((name) => processEntry(Number(name)))
+    .filter((entry) => entry !== undefined);
+}
+
+/** One row of it: the whole table takes milliseconds. */
+export function processEntry(pid: number): ProcessEntry | undefined {
+  const entry = readEntry(pid);
+  return entry?.state === 'Z' ? undefined : entry;
 }
 
 /** `root` and everything below it, parents first. */

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { eventually } from './eventually.ts';
 import { newCluster } from './new-cluster.ts';
 import { serverProgram } from './postgres-programs.ts';
-import { familyOf, type ProcessEntry, processTable, readProc } from './process-table.ts';
+import { familyOf, type ProcessEntry, processEntry, readProc } from './process-table.ts';
 import { killAll, mustRun, sendSignal } from './processes.ts';
 
 type Row = Record<string, unknown>;
@@ -195,9 +195,7 @@ function postmasterPid(pgdata: string): number | undefined {
   const file = join(pgdata, 'postmaster.pid');
   if (!existsSync(file)) return undefined;
   const pid = Number(readFileSync(file, 'utf8').split('\n')[0]);
-  return processTable().some((entry) => entry.pid === pid && entry.workingDirectory.startsWith(pgdata))
-    ? pid
-    : undefined;
+  return processEntry(pid)?.workingDirectory.startsWith(pgdata) === true ? pid : undefined;
 }
 
 /**
@@ -233,7 +231,7 @@ async function kill9(place: ServerPlace, which: 'machine' | 'postmaster'): Promi
   const gone = family.filter(
     ({ pid, parent }) => which === 'machine' || pid === postmaster || parent === postmaster,
   );
-  await eventually(() => !processTable().some((entry) => gone.some(({ pid }) => pid === entry.pid)), {
+  await eventually(() => gone.every(({ pid }) => processEntry(pid) === undefined), {
     limitMs: 20_000,
     what: `end of all processes of ${place.pgdata}`,
   });
