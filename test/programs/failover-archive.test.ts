@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { failureMajors, testMajors } from '../harness/postgres-programs.ts';
+import { failureMajors, wideMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archiveRows, countRows, expectExit, makePair, type Pair } from './standby-kit.ts';
 
@@ -96,7 +96,7 @@ test.each(failureMajors())(
   },
 );
 
-test.each(testMajors())(
+test.each(wideMajors())(
   'archiving that is turned on after the failover does not take the unfinished segment of the old timeline, on PostgreSQL %i',
   async (major) => {
     world = await createWorld({ major });

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { writeScript } from '../harness/host.ts';
 import { packetSink } from '../harness/network.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { testMajors, wideMajors } from '../harness/postgres-programs.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { expectExit, writeSentinelFor } from './standby-kit.ts';
 
@@ -21,7 +21,7 @@ async function watchedPrimary(major: number) {
   return { here, primary, standby };
 }
 
-describe.each(testMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
+describe.each(wideMajors())('cmd_standby -P on PostgreSQL %i', (major) => {
   test('reports by its exit status whether the primary is alive, and notifies once of a change', async () => {
     const { here, primary, standby } = await watchedPrimary(major);
     const ping = () => here.cmdStandby(standby, ['-P']);

@@ -1,12 +1,12 @@
 import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { wideMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
 import { expectExit, makePair } from './standby-kit.ts';
 
 const mustBeChanged = 'archive_command of this server must be changed';
 
-describe.each(testMajors())('the archive_command that a standby of PostgreSQL %i inherited', (major) => {
+describe.each(wideMajors())('the archive_command that a standby of PostgreSQL %i inherited', (major) => {
   test.override({ major });
 
   test('is named by the check if it cannot run, also while no server runs', async ({ world }) => {

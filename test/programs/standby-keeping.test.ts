@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { writeIni } from '../harness/ini.ts';
-import { testMajors } from '../harness/postgres-programs.ts';
+import { wideMajors } from '../harness/postgres-programs.ts';
 import { archivingSettings } from '../harness/primary.ts';
 import { test } from '../harness/test.ts';
 import {
@@ -34,7 +34,7 @@ function writeArchiverIni(standby: Pair['standby'], user: string): void {
   });
 }
 
-describe.each(testMajors())('WAL that only streaming brings, on PostgreSQL %i', (major) => {
+describe.each(wideMajors())('WAL that only streaming brings, on PostgreSQL %i', (major) => {
   test.override({ major });
   // No slot can be had up to 10.
 
