@@ -1,6 +1,7 @@
 import type { StandbySettings } from '../config/options-standby.ts';
 import type { WithLocalSql } from '../system/local-sql.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
+import type { RequestedTarget } from './recovery/requested-target.ts';
 import type { Force } from './steps/force.ts';
 
 /**
@@ -18,12 +19,19 @@ export interface StandbyDeps extends ProgramDeps {
    * inherits it.
    */
   readonly lockFd: number | undefined;
+  /**
+   * The server is one of a drill, on a copy: every start gives it these parameters, which no file can override, and its
+   * restore_command notifies nobody.
+   */
+  readonly drillParameters?: ReadonlyMap<string, string>;
   /** The action that was called, where it takes the steps of another one: hints name it. */
-  readonly calledAs?: '--switchover';
+  readonly calledAs?: '--switchover' | '--drill';
 }
 
 /** The action that promotes, as it was called; undefined if that is not known: then it is a failover. */
-export function promotingAction({ calledAs }: Pick<StandbyDeps, 'calledAs'>): '-F999' | '--switchover' {
+export function promotingAction({
+  calledAs,
+}: Pick<StandbyDeps, 'calledAs'>): '-F999' | '--switchover' | '--drill' {
   return calledAs ?? '-F999';
 }
 
@@ -51,4 +59,13 @@ export interface BackupOptions extends ActionOptions {
   readonly verify: boolean;
   /** Standard output gets one JSON object and nothing else. */
   readonly json: boolean;
+}
+
+/** Additional options of --drill. */
+export interface DrillOptions extends ActionOptions {
+  readonly json: boolean;
+  /** Check all tables and indexes of the copy by pg_amcheck. */
+  readonly deep: boolean;
+  /** Undefined to replay all WAL. */
+  readonly target: RequestedTarget | undefined;
 }

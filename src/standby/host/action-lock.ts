@@ -7,17 +7,18 @@ const lockName = '.cmd_standby.lock';
 /** The rsync of a killed run holds the lock until it notices that nobody reads its output. */
 const lockWaitMs = 10_000;
 
-/** Excludes all other actions of this standby that change something. Undefined if one of them is running. */
-export async function takeActionLock(
-  { run, settings }: StandbyDeps,
-  waitMs = lockWaitMs,
-): Promise<Lock | undefined> {
-  return takeLock(run, join(settings.archivedir, lockName), waitMs);
+export function actionLockPath({ settings }: Pick<StandbyDeps, 'settings'>): string {
+  return join(settings.archivedir, lockName);
 }
 
-export function isRunningRefusal({ settings }: StandbyDeps) {
+/** Excludes all other actions of this standby that change something. Undefined if one of them is running. */
+export async function takeActionLock(deps: StandbyDeps, waitMs = lockWaitMs): Promise<Lock | undefined> {
+  return takeLock(deps.run, actionLockPath(deps), waitMs);
+}
+
+export function isRunningRefusal(deps: StandbyDeps) {
   return refusal('another action of cmd_standby, or the copy that it began, is still running', {
-    hint: `Wait until it has ended. To see which process holds the lock: fuser -v ${join(settings.archivedir, lockName)}`,
+    hint: `Wait until it has ended. To see which process holds the lock: fuser -v ${actionLockPath(deps)}`,
   });
 }
 

@@ -88,7 +88,7 @@ export async function recoveryPlace(
   return {
     launcher: join(programRoot(), 'bin', 'cmd_standby'),
     archivedir: deps.settings.archivedir,
-    iniFile: deps.iniFile,
+    iniFile: deps.drillParameters === undefined ? deps.iniFile : undefined,
     pgStandby: await pgStandby(server),
     pgArchivecleanup: await pgArchivecleanup(server),
     keepsStreamed: isKeepingWanted(server),

@@ -35,8 +35,8 @@ export interface RecoveryPlace {
   /** Path of our `bin/cmd_standby`. */
   readonly launcher: string;
   readonly archivedir: string;
-  /** For the notification when a standby cannot restore. */
-  readonly iniFile: string;
+  /** For the notification when a standby cannot restore; undefined if nobody is to be notified. */
+  readonly iniFile: string | undefined;
   /** Only for 8.4. */
   readonly pgStandby: CommandLine | undefined;
   readonly pgArchivecleanup: CommandLine | undefined;
@@ -84,7 +84,7 @@ function shellWords(command: CommandLine): string {
  */
 function restoreCommand(place: RecoveryPlace, mode: 'standby' | 'target' | 'must-reach' | 'hold'): string {
   const { launcher, archivedir, iniFile } = place;
-  const tell = mode === 'standby' ? ` ${shellWord(iniFile)}` : '';
+  const tell = mode === 'standby' && iniFile !== undefined ? ` ${shellWord(iniFile)}` : '';
   return `${shellWord(launcher)} --restore ${mode} ${shellWord(archivedir)} "%f" "%p"${tell}`;
 }
 
@@ -103,7 +103,7 @@ function cleanupCommand(
 ): string | undefined {
   if (!hasArchiveCleanupCommand) return undefined;
   const cleanup = program === undefined ? undefined : `${shellWords(program)} ${shellWord(archivedir)}`;
-  if (keepsStreamed && !(cleanup === undefined && ownCleanup)) {
+  if (keepsStreamed && iniFile !== undefined && !(cleanup === undefined && ownCleanup)) {
     const ours = `${shellWord(launcher)} --restartpoint ${shellWord(iniFile)} "%r"`;
     return cleanup === undefined ? ours : `${ours} ${cleanup}`;
   }

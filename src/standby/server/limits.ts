@@ -124,7 +124,7 @@ export function raised(configuration: ServerConfiguration, low: readonly LowLimi
 }
 
 /** In megabytes; undefined if it is not known. */
-async function availableMemory(): Promise<number | undefined> {
+export async function availableMemory(): Promise<number | undefined> {
   const text = await readFile('/proc/meminfo', 'utf8').catch(() => '');
   const kilobytes = /^MemAvailable:\s+(\d+) kB/m.exec(text)?.[1];
   return kilobytes === undefined ? undefined : Number(kilobytes) / 1024;

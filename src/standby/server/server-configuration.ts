@@ -83,14 +83,15 @@ export function commandLineParameters(
 
 /** The configuration as it will be when the INI file's files have been copied. */
 export async function readConfiguration(
-  { deps: { settings }, capabilities }: Server,
+  { deps: { settings, drillParameters = new Map<string, string>() }, capabilities }: Server,
   role: ConfigurationRole,
 ): Promise<ServerConfiguration> {
   const sources = configurationSources(settings, role);
   const configFile = await configFileOf(settings, sources, capabilities.version.major);
   const text = await readIfExists(sources.conf ?? configFile);
   const inFile = settingsIn(text?.toString('utf8') ?? '');
-  const parameters = commandLineParameters(settings, sources, configFile, inFile);
+  const needed = commandLineParameters(settings, sources, configFile, inFile);
+  const parameters = new Map([...needed, ...drillParameters]);
   return { configFile, parameters, inFile };
 }
 

@@ -37,6 +37,8 @@ export function finishHint(deps: StandbyDeps): string {
 
 /** Once the server is open, a failure must not read as if nothing had happened. */
 function afterwards({ message, detail, hint, cause }: PitrError, { server }: FailoverRun): PitrError {
+  // On the copy of a drill, nothing has happened.
+  if (server.deps.calledAs === '--drill') return new PitrError(message, { detail, hint, cause });
   return new PitrError(`the failover has happened, but was not finished: ${message}`, {
     detail,
     hint: hint ?? finishHint(server.deps),
