@@ -49,6 +49,8 @@ const needsNoLock: readonly Action['kind'][] = [
   'backup-info',
   'status',
   'history',
+  // It may take hours: a failover must not wait for it. It gives up when another action runs.
+  'drill',
   // The server must not wait for another action.
   'restartpoint',
   // A verb that changes something excludes others by itself.
@@ -112,6 +114,10 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
         options,
         action.target,
       );
+    case 'drill': {
+      const { drill } = await import('./standby/actions/failover/drill/drill.ts');
+      return drill(deps, { ...options, ...action });
+    }
     case 'switchover':
       return (await import('./standby/actions/failover/switchover/switchover.ts')).switchover(deps, options);
     case 'follow':

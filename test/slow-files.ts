@@ -31,6 +31,7 @@ export const slowFiles: readonly string[] = [
   'catch-up-promotion',
   'delayed',
   'doctor',
+  'drill',
   'failover-configuration',
   'failover-limits',
   'failover-login',

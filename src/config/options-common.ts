@@ -14,6 +14,7 @@ export const groups = {
   status: 'Limits of --status',
   notification: 'Notifications',
   failover: 'Failover',
+  drill: 'Drill',
   logging: 'Logging',
   legacy: 'Keys of releases 1.3 and 1.4 that have no effect',
 } as const;

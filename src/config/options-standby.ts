@@ -6,6 +6,7 @@ const readyFile = { kind: 'path', group: groups.configuration, expects: 'file' }
 const backup = { group: groups.backup, since: '2.0' } as const;
 const limit = { kind: 'seconds', group: groups.limits, since: '2.0' } as const;
 const siteCommand = { kind: 'shell', group: groups.commands, since: '2.0' } as const;
+const drill = { group: groups.drill, since: '2.0' } as const;
 const longest = 86_400;
 
 /** Every key of cmd_standby's INI file, in the sample's order. */
@@ -418,6 +419,73 @@ export const standbyOptions = {
     summary: 'command to run after a failover; it must exit 0',
     detail: 'If it fails, the failover has still happened; the exit status shows this.',
   },
+  drill_dir: {
+    kind: 'path',
+    ...drill,
+    example: '/var/lib/postgresql/drill',
+    requiredBy: ['drill'],
+    summary: 'the directory in which --drill makes its copy of the standby; nothing else may be in it',
+    detail: 'It is made if it does not exist. See [drill](drill.md).',
+  },
+  drill_limit: {
+    kind: 'size',
+    ...drill,
+    example: '200GB',
+    summary: 'how much space the copy of a drill may take',
+    detail: 'If not set, all that is free but for drill_reserve.',
+  },
+  drill_reserve: {
+    kind: 'size',
+    ...drill,
+    default: '1GB',
+    summary: 'how much space a drill leaves free for the standby',
+    detail: 'A drill that finds less on a file system that it shares with the standby gives up.',
+  },
+  drill_time: {
+    kind: 'seconds',
+    range: [1, 30 * longest],
+    ...drill,
+    default: '14400',
+    summary: 'seconds that a drill may take',
+  },
+  drill_nice: {
+    kind: 'integer',
+    range: [0, 19],
+    ...drill,
+    default: '19',
+    summary: 'the niceness of all that a drill runs, the server on its copy included',
+  },
+  drill_ionice: {
+    kind: 'choice',
+    choices: ['off', 'idle', '0', '1', '2', '3', '4', '5', '6', '7'],
+    ...drill,
+    default: 'idle',
+    summary: 'the disk priority of all that a drill runs',
+    detail: 'As basebackup_ionice.',
+  },
+  drill_preload: {
+    kind: 'text',
+    ...drill,
+    example: 'pg_stat_statements',
+    summary: 'shared_preload_libraries of the server on the copy',
+    detail:
+      'If not set, none is loaded, because a library may reach other hosts. Name those without which the server does not replay its WAL.',
+  },
+  drill_sql: {
+    kind: 'path',
+    ...drill,
+    example: '/etc/pitrtools/drill.sql',
+    expects: 'file',
+    summary: 'SQL statements that a drill runs on its copy: each must give true',
+  },
+  drill_max_age: {
+    kind: 'seconds',
+    range: [1, 315_360_000],
+    ...drill,
+    example: '172800',
+    summary:
+      'seconds after which --status and --check warn that no drill has passed; if not set, they only warn of one that failed',
+  },
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,
   notify_critical: commonOptions.notify_critical,
@@ -453,7 +521,8 @@ export type StandbyAction =
   | 'stop'
   | 'start-basebackup'
   | 'stop-basebackup'
-  | 'cleanup';
+  | 'cleanup'
+  | 'drill';
 
 export type StandbySettings = SettingsOf<typeof standbyOptions> & {
   /** The place of each of the primary's tablespaces on this host: old path to new path. */

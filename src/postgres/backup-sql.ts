@@ -133,6 +133,23 @@ export function parseStoppedBackup(rows: readonly SqlRow[]): StoppedBackup | und
   };
 }
 
+/** A base backup of a standby, without helper functions: it ends with its session. */
+export function startOnStandbySql({ backupApi }: Capabilities, label: string, fast: boolean): string {
+  const text = sqlLiteral(checkedLabel(label));
+  return backupApi === 'nonexclusive-backup_start'
+    ? `SELECT pg_backup_start(${text}, ${fast})`
+    : `SELECT pg_start_backup(${text}, ${fast}, false)`;
+}
+
+/** One row: lsn, labelfile, spcmapfile. A standby archives nothing, so there is nothing to wait for. */
+export function stopOnStandbySql({ backupApi, canStopWithoutWaiting }: Capabilities): string {
+  const call =
+    backupApi === 'nonexclusive-backup_start'
+      ? 'pg_backup_stop(false)'
+      : `pg_stop_backup(false${canStopWithoutWaiting ? ', false' : ''})`;
+  return `SELECT lsn::text AS lsn, labelfile, spcmapfile FROM ${call}`;
+}
+
 /** The exclusive backup outlives its session: for `-A start_basebackup`, up to 14. */
 export function startExclusiveBackupSql(capabilities: Capabilities, label: string, fast: boolean): string {
   requireExclusive(capabilities);

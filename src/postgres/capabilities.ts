@@ -12,6 +12,47 @@ export interface Capabilities extends Readonly<ReturnType<typeof factsAt>> {
   readonly version: Version;
 }
 
+/**
+ * The parameters by which a server reaches others or is reached, and those that name places outside its data directory; with
+ * the release that brought each, and the one that removed it. "Server Configuration"
+ */
+const isolating: readonly (readonly [name: string, since?: string, until?: string])[] = [
+  ['data_directory'],
+  ['hba_file'],
+  ['ident_file'],
+  ['external_pid_file'],
+  ['listen_addresses'],
+  ['port'],
+  ['unix_socket_directory', '8.4', '9.3'],
+  ['unix_socket_directories', '9.3'],
+  ['unix_socket_permissions'],
+  ['unix_socket_group'],
+  ['ssl'],
+  ['logging_collector'],
+  ['log_destination'],
+  ['lc_messages'],
+  ['stats_temp_directory', '8.4', '15'],
+  ['huge_pages', '9.4'],
+  ['archive_mode'],
+  ['archive_command'],
+  ['archive_library', '15'],
+  ['shared_preload_libraries'],
+  ['session_preload_libraries', '9.4'],
+  ['local_preload_libraries'],
+  ['max_logical_replication_workers', '10'],
+  ['sync_replication_slots', '17'],
+  ['synchronous_standby_names', '9.1'],
+  ['event_triggers', '17'],
+  ['autovacuum'],
+  // Up to 11 these are in recovery.conf.
+  ['primary_conninfo', '12'],
+  ['primary_slot_name', '12'],
+  ['recovery_end_command', '12'],
+  ['archive_cleanup_command', '12'],
+  ['recovery_min_apply_delay', '12'],
+  ['promote_trigger_file', '12', '16'],
+];
+
 /** Compares with the release that a row names. */
 interface At {
   /** It holds from that release on. */
@@ -88,6 +129,8 @@ function factsAt({ since, before, value }: At) {
     // -- base backup --
     /** A backup that belongs to a session; 15 renamed its functions. "System Administration Functions" */
     backupApi: value('exclusive', ['9.6', 'nonexclusive-start-stop'], ['15', 'nonexclusive-backup_start']),
+    /** The end of a backup can leave out the wait for its WAL. "System Administration Functions" */
+    canStopWithoutWaiting: since('10'),
     /** The exclusive backup was removed. "Release 15", Migration */
     canExclusive: before('15'),
     /** A member of the role `pg_checkpoint` may run CHECKPOINT as well. "Predefined Roles" */
@@ -202,6 +245,16 @@ function factsAt({ since, before, value }: At) {
     currentTimelineMustBeLeftOut: before('12'),
     /** A target that is not reached is FATAL; before, the server opens at the end of the WAL. "Release 13", Migration */
     unreachedTargetIsFatal: since('13'),
+
+    // -- isolation --
+    /** The names of `isolating` that this release knows. */
+    isolatingParameters: new Set(
+      isolating
+        .filter(([, from = '8.4', until]) => since(from) && (until === undefined || before(until)))
+        .map(([name]) => name),
+    ) as ReadonlySet<string>,
+    /** Checks tables and indexes of all databases. "pg_amcheck" */
+    hasPgAmcheck: since('14'),
 
     // -- programs --
     /** Reads WAL. "PostgreSQL Server Applications" */

@@ -55,6 +55,8 @@ export type Action =
   | { readonly kind: (typeof actionOptions)[number][2] }
   | { readonly kind: (typeof controlActions)[ControlAction] }
   | { readonly kind: 'failover' }
+  /** A rehearsal of a failover; `target`: undefined to replay all WAL. `deep`: with pg_amcheck. */
+  | { readonly kind: 'drill'; readonly target: RequestedTarget | undefined; readonly deep: boolean }
   | ({ readonly kind: 'status' } & StatusRequest)
   | { readonly kind: 'recover'; readonly target: RequestedTarget }
   /** `address`: undefined for the primary that the INI file names; without a port, that of the INI file counts. */
@@ -103,6 +105,13 @@ function failoverAction(number: string, options: Options): Action {
   }
   const target = requestedTarget(options);
   return target === undefined ? { kind: 'failover' } : { kind: 'recover', target };
+}
+
+function drillAction(options: Options): Action {
+  const target = requestedTarget(options);
+  if (target !== undefined && target.action !== 'promote')
+    throw usageError('--target-action does not go with --drill', 'A drill opens its copy.');
+  return { kind: 'drill', target, deep: options.deep === true };
 }
 
 function neededSegment(text: string): SegmentName {
@@ -165,6 +174,7 @@ function askedActions(options: Options): readonly Asked[] {
       word: '--serve',
       action: { kind: 'serve', call: serve === servesLines ? 'lines' : readVerbCall(serve) },
     });
+  if (options.drill === true) asked.push({ word: '--drill', action: drillAction(options) });
   if (failover !== undefined)
     asked.push({ word: `-F${failover}`, action: failoverAction(failover, options) });
   if (moment !== undefined)
@@ -182,7 +192,7 @@ function askedActions(options: Options): readonly Asked[] {
 function chosenAction(options: Options): Action {
   const asked = askedActions(options);
   const target = targetWord(options);
-  if (target !== undefined && options.failover === undefined) {
+  if (target !== undefined && options.failover === undefined && options.drill !== true) {
     throw usageError(
       `${target} needs -F999`,
       "For point-in-time recovery: cmd_standby -C FILE -F999 -R '2008-05-28 11:00:38'",
@@ -198,6 +208,7 @@ const answersInJson: readonly Action['kind'][] = [
   'status',
   'doctor',
   'history',
+  'drill',
 ];
 
 const longestGraceS = 86_400;
@@ -249,5 +260,7 @@ export function parseRequest(argv: readonly string[]): Request {
   if (stray !== undefined && action.kind !== 'status')
     throw usageError(`--${stray} can be used only with --status`, seeHelp(usage));
   const graceS = graceOf(options);
+  if (options.deep === true && action.kind !== 'drill')
+    throw usageError('--deep needs --drill', 'It says how thoroughly a drill checks its copy.');
   return { kind: 'run', iniFile, action, dryRun, force, takeRole, graceS, verify, json };
 }

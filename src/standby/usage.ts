@@ -67,8 +67,18 @@ export const flags = {
     'Change roles',
     '-F, --failover <999>',
     'fail over: make this standby the production server (the number 999 prevents mistakes)',
-    '-F999',
-    'fail over: make this standby the production server',
+    '-F999, --drill',
+    'fail over: make this standby the primary; rehearse it',
+  ],
+  drill: [
+    'Change roles',
+    '--drill',
+    'rehearse a failover on a copy of this standby, while the standby goes its way: report, then discard the copy',
+  ],
+  deep: [
+    'Change roles',
+    '--deep',
+    'with --drill: check all tables and indexes of the copy by pg_amcheck (from 14)',
   ],
   switchover: [
     'Change roles',
@@ -185,6 +195,7 @@ A table was dropped at 11:05, and this is a delayed standby (recovery_min_apply_
 
 From cron:
   cmd_standby -C /etc/cmd_standby.ini --cleanup
+  cmd_standby -C /etc/cmd_standby.ini --drill
 
 --force=NAME,NAME overrules the named refusals, --force all of them:
 ${forceTexts}
@@ -204,7 +215,7 @@ export const usage = {
   shared: {
     dryRun: 'with any action',
     force: 'for the reasons that are named below, or for all of them',
-    json: 'with -B, --verify, --backup-info, --status, --check and --history',
+    json: 'with -B, --verify, --backup-info, --status, --check, --history and --drill',
   },
   foot: ['--dry-run shows the steps of an action, --force[=NAMES] overrules its refusals.'],
   more,

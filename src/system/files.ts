@@ -2,7 +2,8 @@
  * Functions that write files, for all other folders: lint allows no other module to import them from node:fs. None of
  * these flushes: a file that must outlive a crash goes through `durable.ts`, or its caller flushes the directory.
  */
-import { appendFile, chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { appendFile, chmod, copyFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
@@ -38,6 +39,18 @@ export async function replacePrivately(path: string, content: string): Promise<v
   } catch (error) {
     await removeFile(temporary).catch(() => undefined);
     throw new PitrError(`cannot write "${path}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+/** Whether the file system can copy this file without taking space, by sharing its blocks (reflink). Leaves nothing. */
+export async function clones(source: string, probe: string): Promise<boolean> {
+  try {
+    await copyFile(source, probe, constants.COPYFILE_FICLONE_FORCE);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await removeFile(probe);
   }
 }
 

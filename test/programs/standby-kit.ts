@@ -22,6 +22,8 @@ export interface PairOptions {
   readonly settings?: ServerSettings;
   readonly failoverSettings?: ServerSettings;
   readonly primarySettings?: ServerSettings;
+  /** As initdb would have it by default, if left out. */
+  readonly checksums?: boolean;
 }
 
 /** The names of the WAL of a timeline that was left which a standby moved aside. */
@@ -85,6 +87,7 @@ export async function makePair(world: World, options: PairOptions = {}): Promise
   const archive = join(host.directory, 'archive');
   mkdirSync(archive, { mode: 0o700 });
   const primary = await world.startPrimary({
+    ...(options.checksums === undefined ? {} : { checksums: options.checksums }),
     settings: {
       archive_command: `test ! -f ${archive}/%f && cp %p ${archive}/.%f && mv ${archive}/.%f ${archive}/%f`,
       ...options.primarySettings,

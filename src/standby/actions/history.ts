@@ -1,3 +1,4 @@
+import { durationText } from '../../amounts.ts';
 import { describeLeft, parseLeft } from '../../postgres/left-timeline.ts';
 import { showJson, showTables } from '../../status/show.ts';
 import { callerText } from '../../system/caller.ts';
@@ -40,6 +41,10 @@ function words(event: HistoryEvent): string {
       return `the primary was stopped for ${event.by}, timeline ${event.timeline}, at LSN ${event.end}`;
     case 'resumed':
       return `the primary was put back into service, timeline ${event.timeline}`;
+    case 'drilled':
+      return event.result === 'passed'
+        ? `drill passed${event.rtoSeconds === undefined ? '' : `, RTO ${durationText(event.rtoSeconds)}`}`
+        : `drill failed: ${quoted(event.reason ?? '', 300)}`;
     case 'left-marked':
       return `marked: ${markWords(event.mark)}${event.moved > 0 ? `; ${event.moved} segments moved aside` : ''}`;
     case 'left-taken-back':

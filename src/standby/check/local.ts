@@ -1,6 +1,7 @@
 /** The checks of cmd_standby --check that look at this host alone. */
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { durationText } from '../../amounts.ts';
 import { failure, good, of, skipped, unknown, type Verdict } from '../../check/check.ts';
 import { judgeSpace } from '../../check/judge.ts';
 import { checkPaths } from '../../check/paths.ts';
@@ -33,6 +34,7 @@ import { observeArchive } from '../archive/own-archive.ts';
 import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import { archivingProblems, observeArchiving } from '../server/own-archiving.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
+import { drillTrouble, observeDrill } from '../status/drill.ts';
 import type { Objection } from '../steps/objections.ts';
 import type { StandbyCheck } from './context.ts';
 
@@ -225,6 +227,18 @@ export async function checkSchedule({ deps, command }: StandbyCheck): Promise<re
         : good(`it is called by ${callers.join(', ')}`);
     return of(about, verdict);
   });
+}
+
+/** A standby that was never rehearsed may fail when it is needed. */
+export async function checkDrill({ deps, command }: StandbyCheck): Promise<Verdict> {
+  const { drill_dir, drill_max_age } = deps.settings;
+  if (drill_dir === undefined && drill_max_age === undefined) return skipped('drill_dir is not set');
+  const drill = await observeDrill(deps);
+  const trouble = drillTrouble(drill, drill_max_age, durationText);
+  if (trouble !== undefined) return failure(trouble, `Correct what it found, and run: ${command} --drill`);
+  return drill === undefined
+    ? good('no drill was run here yet', `${command} --drill rehearses a failover on a copy of this standby.`)
+    : good(`the last drill has passed, at ${drill.endedAt}`);
 }
 
 /** The switchover's own dry run: it observes all hosts, and says each obstacle. */

@@ -39,6 +39,13 @@ const eventFields = {
   resumed: { ...noted, timeline: is.number },
   /** The archive accepts no WAL of a timeline from behind a location any more; the mark is as in the sentinel. */
   'left-marked': { ...noted, mark: is.text, moved: is.number },
+  /** A failover was rehearsed on a copy of this standby. */
+  drilled: {
+    ...noted,
+    result: is.oneOf('passed', 'failed'),
+    rtoSeconds: is.optional(is.number),
+    reason: is.optional(is.text),
+  },
   'left-taken-back': { ...noted, mark: is.text },
 } as const satisfies Readonly<Record<string, Fields>>;
 

@@ -3,6 +3,7 @@ import type { DiskFacts } from '../../status/disks.ts';
 import type { Fact } from '../../status/fact.ts';
 import type { ArchiveState } from './archive.ts';
 import type { BackupFacts } from './backup.ts';
+import type { DrillFacts } from './drill.ts';
 import type { LossFacts } from './loss.ts';
 import type { Mode } from './mode.ts';
 import type { FailoverNow, OtherStandby, PrimaryFacts } from './others.ts';
@@ -45,6 +46,8 @@ export interface StandbyFacts extends RecoveryFacts {
   readonly archive: Fact<ArchiveState>;
   /** Undefined if there is no record of one. */
   readonly backup: Fact<BackupFacts | undefined>;
+  /** Undefined if there was none. */
+  readonly drill: Fact<DrillFacts | undefined>;
   readonly unfinished: Fact<readonly Unfinished[]>;
   /** Undefined if the server here is the primary. */
   readonly primary: Fact<PrimaryFacts | undefined>;

@@ -7,6 +7,7 @@ import { type Finding, unknownFinding } from '../../status/finding.ts';
 import { levelBehind, type StatusLimits } from '../../status/limits.ts';
 import { missingSentence } from '../archive/missing.ts';
 import { describeLowLimit } from '../server/limits.ts';
+import { drillTrouble } from './drill.ts';
 import type { Lag, StandbyFacts } from './facts.ts';
 import { isStandby, type Mode, replays } from './mode.ts';
 import type { OtherStandby, PrimaryFacts } from './others.ts';
@@ -15,7 +16,10 @@ const readAsOwner = 'Run it as the user who owns pgdata.';
 const lookLonger = (command: string): string => `Look with more time: ${command} -F999 --dry-run`;
 
 export interface JudgeContext {
-  readonly limits: StatusLimits & { readonly backup_warning_age: number };
+  readonly limits: StatusLimits & {
+    readonly backup_warning_age: number;
+    readonly drill_max_age?: number | undefined;
+  };
   /** `cmd_standby -C FILE`, to be typed. */
   readonly command: string;
   readonly pgdata: string;
@@ -307,6 +311,15 @@ function judgeLoss({ loss }: StandbyFacts, { limits }: JudgeContext): Finding[] 
   ];
 }
 
+function judgeDrill({ drill }: StandbyFacts, { limits, command }: JudgeContext): Finding[] {
+  if (drill.kind === 'unknown') return unknownFinding('drill', 'the last drill', drill, readAsOwner);
+  const message = drillTrouble(drill.value, limits.drill_max_age, durationText);
+  if (message === undefined) return [];
+  return [
+    { name: 'drill', level: 'warning', message, hint: `Correct what it found, and run: ${command} --drill` },
+  ];
+}
+
 export function judgeStandby(facts: StandbyFacts, context: JudgeContext): readonly Finding[] {
   const mode = valueOf(facts.mode) ?? 'starting';
   const isServing = mode === 'primary';
@@ -322,6 +335,7 @@ export function judgeStandby(facts: StandbyFacts, context: JudgeContext): readon
           ...judgeSettings(facts),
           ...judgeArchive(facts, context),
           ...judgeBackup(facts, context),
+          ...judgeDrill(facts, context),
           ...judgePrimary(facts, context),
         ]),
     ...judgeFailover(facts, context, mode),

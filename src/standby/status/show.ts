@@ -5,6 +5,7 @@ import { diskMetrics, diskSection } from '../../status/disks.ts';
 import { derive, type Fact, factText, valueOf } from '../../status/fact.ts';
 import { gauge, type Metric, one, type Section } from '../../status/report.ts';
 import { describeLowLimit } from '../server/limits.ts';
+import type { DrillFacts } from './drill.ts';
 import type { Lag, StandbyFacts } from './facts.ts';
 import type { LossFacts } from './loss.ts';
 import type { OtherStandby } from './others.ts';
@@ -26,6 +27,12 @@ function archiveRows({ archive }: StandbyFacts): string[][] {
       }),
     ],
   ];
+}
+
+function drillText(drill: DrillFacts | undefined): string {
+  if (drill === undefined) return 'none';
+  const rto = drill.rtoSeconds === undefined ? '' : `, RTO ${durationText(drill.rtoSeconds)}`;
+  return `${drill.result} at ${drill.endedAt}${rto}`;
 }
 
 function hostRows(facts: StandbyFacts): string[][] {
@@ -68,6 +75,7 @@ function hostRows(facts: StandbyFacts): string[][] {
         return `"${seen.label}", ${age}, ${seen.verifiedAt === undefined ? 'not verified' : `verified at ${seen.verifiedAt}`}`;
       }),
     ],
+    ['last drill', factText(facts.drill, drillText)],
   ];
 }
 
@@ -185,6 +193,30 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
       one(contents === undefined ? undefined : Number(contents.missing !== undefined)),
     ),
     gauge('backup_age_seconds', 'The age of the base backup in pgdata.', one(valueOf(backup)?.ageS)),
+    gauge(
+      'drill_passed',
+      'Whether the last drill has passed.',
+      one(
+        valueOf(
+          derive(facts.drill, (seen) => (seen === undefined ? undefined : Number(seen.result === 'passed'))),
+        ),
+      ),
+    ),
+    gauge(
+      'drill_passed_age_seconds',
+      'The age of the last drill that has passed.',
+      one(valueOf(facts.drill)?.passedAgeS),
+    ),
+    gauge(
+      'drill_rto_seconds',
+      'The time that the last drill took to a server that takes writes.',
+      one(valueOf(facts.drill)?.rtoSeconds),
+    ),
+    gauge(
+      'drill_rpo_bytes',
+      "The primary's WAL that the copy of the last drill lacked.",
+      one(valueOf(facts.drill)?.rpoBytes),
+    ),
     gauge(
       'primary_up',
       'Whether the primary was seen alive.',

@@ -84,6 +84,7 @@ const well: StandbyFacts = {
   streamLag: seen({ bytes: 0, seconds: 0 }),
   archive: seen(archive),
   backup: seen(backup),
+  drill: seen(undefined),
   unfinished: seen([]),
   primary: seen(alive),
   standbys: seen([other]),

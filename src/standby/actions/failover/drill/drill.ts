@@ -1,0 +1,312 @@
+/** `--drill`: rehearses a failover on a copy of the standby, while the standby goes its way. */
+import { sizeText } from '../../../../amounts.ts';
+import { exitCodes, messageOf, PitrError, refusal } from '../../../../errors.ts';
+import { parseLsn } from '../../../../postgres/lsn.ts';
+import { showJson } from '../../../../status/show.ts';
+import { systemClock } from '../../../../system/clock.ts';
+import { isLocked } from '../../../../system/lock.ts';
+import { notify } from '../../../../system/notify.ts';
+import { programVersion } from '../../../../system/program-root.ts';
+import type { DrillOptions, StandbyDeps } from '../../../deps.ts';
+import { checkDeeply } from '../../../drill/amcheck.ts';
+import { makeView } from '../../../drill/archive-view.ts';
+import type { CheckResult } from '../../../drill/check-results.ts';
+import { depsOfCopy } from '../../../drill/copy-server.ts';
+import { listOrigin, makeCopy } from '../../../drill/make-copy.ts';
+import { directoriesOf, observeOrigin, type Origin } from '../../../drill/origin.ts';
+import { checkPages } from '../../../drill/page-check.ts';
+import { drillParameters } from '../../../drill/parameters.ts';
+import { claimPlace, discard, type DrillPlace, drillPlace, requirePlace } from '../../../drill/place.ts';
+import { beModest, sharedBuffers } from '../../../drill/politeness.ts';
+import { type DrillReport, type Phase, recordDrill } from '../../../drill/record.ts';
+import { bytesIn, requireRoom, sharesBlocks } from '../../../drill/room.ts';
+import { compareCounts, countRows, type RowCounts } from '../../../drill/row-counts.ts';
+import { describeDrill } from '../../../drill/show.ts';
+import { checkSqlFile } from '../../../drill/sql-file.ts';
+import { watched } from '../../../drill/watch.ts';
+import { actionLockPath, isRunningRefusal } from '../../../host/action-lock.ts';
+import { noteHistory } from '../../../host/history.ts';
+import { lookAtPrimary } from '../../../primary/liveness/liveness.ts';
+import { stopServerProgram } from '../../../server/local-server.ts';
+import { serverOf } from '../../../server/server.ts';
+import { observeServer } from '../../../server/server-state.ts';
+import { comesTrue } from '../../../server/wait.ts';
+import { commitTime, openCopy, type Opened } from './run.ts';
+
+/** The form of --json: it changes when a field is removed or changes its meaning. */
+const jsonVersion = 1;
+
+/** All that is known of a drill so far: a failure is reported with it. */
+interface Course {
+  readonly startedMs: number;
+  readonly phases: Phase[];
+  readonly checks: CheckResult[];
+  opened?: Opened | undefined;
+  /** The end of the primary's WAL when the copy was complete, and that time. */
+  primary?: { readonly lsn: string | undefined; readonly atMs: number } | undefined;
+  diskBytes?: number | undefined;
+}
+
+type Drilling = Readonly<{
+  deps: StandbyDeps;
+  options: DrillOptions;
+  origin: Origin;
+  place: DrillPlace;
+  course: Course;
+}>;
+
+/** Also of a phase that fails. */
+async function timed<T>({ deps, course }: Drilling, name: string, use: () => Promise<T>): Promise<T> {
+  const beganMs = deps.monotonicMs();
+  try {
+    return await use();
+  } finally {
+    course.phases.push({ name, seconds: (deps.monotonicMs() - beganMs) / 1000 });
+  }
+}
+
+async function askPrimary({ deps, course }: Drilling): Promise<void> {
+  const atMs = deps.now();
+  const look = await lookAtPrimary(deps, true);
+  const isPrimary = look.liveness.kind === 'alive' && look.identity.inRecovery !== true;
+  course.primary = { lsn: isPrimary ? look.identity.written : undefined, atMs };
+}
+
+async function neededBytes({ deps, origin, place }: Drilling, walBytes: number): Promise<number> {
+  const trees = await listOrigin(deps, origin, place);
+  const data = trees.reduce((sum, { tree }) => sum + tree.bytes, 0);
+  const shares = await sharesBlocks({ pgdata: origin.server.pgdata, run: place.run });
+  return (shares ? 0 : data) + walBytes;
+}
+
+/** WAL in pg_wal and, if the standby runs, in the archive is part of the copy. */
+function walBytes({ wal, state }: Origin): number {
+  const inArchive = state.kind === 'recovering' ? wal.segments.length : 0;
+  return (wal.inPgWal.length + inArchive) * wal.layout.segmentSize;
+}
+
+/** The standby must have replayed what the copy has before their rows can be compared. */
+const catchUpS = 30;
+
+async function hasReplayed({ deps, origin }: Drilling, { replayed }: Opened): Promise<boolean> {
+  return comesTrue(deps, catchUpS, async () => {
+    const state = await observeServer(origin.server);
+    return state.kind === 'recovering' && (state.replayed ?? 0n) >= (replayed.lsn ?? 0n);
+  });
+}
+
+async function compareRows(drilling: Drilling, before: RowCounts, opened: Opened): Promise<CheckResult> {
+  if (typeof before === 'string') return compareCounts(before, before, before);
+  const copy = await countRows(opened.server, [...before.keys()]);
+  if (!(await hasReplayed(drilling, opened)))
+    return compareCounts(before, copy, 'it has not replayed as far as the copy');
+  return compareCounts(before, copy, await countRows(drilling.origin.server, [...before.keys()]));
+}
+
+/** A failed check fails the drill, after the others. */
+async function checkAll(drilling: Drilling, before: RowCounts, opened: Opened): Promise<void> {
+  const { deps, course, options } = drilling;
+  const { server } = opened;
+  const check = async (look: () => Promise<CheckResult>): Promise<void> => {
+    course.checks.push(await look());
+  };
+  await check(() => checkSqlFile(server));
+  await check(() => compareRows(drilling, before, opened));
+  await check(() => checkDeeply(server, options.deep));
+  await stopServerProgram(server);
+  await check(() => checkPages(deps, server.pgdata));
+  const failures = course.checks.filter(({ result }) => result === 'failed');
+  if (failures.length === 0) return;
+  const isOfData = failures.some(({ name }) => name !== 'drill_sql');
+  throw new PitrError(failures.map(({ name, detail }) => `${name}: ${detail}`).join('; '), {
+    hint: isOfData
+      ? 'The standby may have the same fault: then a new base backup (-B) replaces its files.'
+      : 'Correct the statement, or find out why the data is not as it says.',
+  });
+}
+
+async function rowsOfStandby({ origin, options }: Drilling): Promise<RowCounts> {
+  if (options.target !== undefined) return 'the copy was recovered to a target';
+  if (origin.state.kind !== 'recovering' || !origin.state.answers) return 'it answers no queries';
+  return countRows(origin.server);
+}
+
+async function rehearse(drilling: Drilling): Promise<void> {
+  const { deps, origin, place, options, course } = drilling;
+  const { capabilities } = origin.server;
+  const parameters = new Map([
+    ...drillParameters(capabilities, { ...place, preload: deps.settings.drill_preload }),
+    ...(await sharedBuffers(origin)),
+  ]);
+  const view = await makeView(deps, origin, place);
+  try {
+    const before = await timed(drilling, 'copy', async () => {
+      await requireRoom(deps, place, await neededBytes(drilling, walBytes(origin)));
+      const rows = await rowsOfStandby(drilling);
+      await makeCopy(deps, origin, place, parameters);
+      await view.refresh();
+      return rows;
+    });
+    await askPrimary(drilling);
+    await beModest(deps);
+    const opened = await openCopy(depsOfCopy(deps, place, parameters), options.target, course.phases);
+    course.opened = opened;
+    await view.end();
+    await timed(drilling, 'checks', () => checkAll(drilling, before, opened));
+    course.diskBytes = await bytesIn(place.run);
+  } finally {
+    await view.end().catch((error: unknown) => {
+      deps.log.debug(messageOf(error));
+    });
+  }
+}
+
+function rpoOf({ opened, primary }: Course): DrillReport['rpo'] {
+  const lastCommit = opened === undefined ? undefined : commitTime(opened.replayed);
+  const known = primary?.lsn === undefined ? {} : { primaryLsn: primary.lsn };
+  const commit = lastCommit === undefined ? {} : { lastCommit };
+  const reached = opened?.replayed.lsn;
+  if (primary?.lsn === undefined || reached === undefined) return { ...commit, ...known };
+  const missing = Number(parseLsn(primary.lsn) - reached);
+  const bytes = Math.max(0, missing);
+  const time = opened?.replayed.time;
+  if (bytes === 0) return { ...commit, ...known, bytes, seconds: 0 };
+  const seconds =
+    time === undefined ? {} : { seconds: Math.max(0, primary.atMs / 1000 - Number(time) / 1e6) };
+  return { ...commit, ...known, bytes, ...seconds };
+}
+
+const rtoPhases = ['start', 'replay', 'promotion', 'completion'];
+
+function reportOf({ deps, origin, course }: Drilling, failure: PitrError | undefined): DrillReport {
+  const { opened, phases, checks, diskBytes, startedMs } = course;
+  const rtoSeconds = phases
+    .filter(({ name }) => rtoPhases.includes(name))
+    .reduce((sum, { seconds }) => sum + seconds, 0);
+  const why = failure && {
+    message: failure.message,
+    ...(failure.detail === undefined ? {} : { detail: failure.detail }),
+    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+  };
+  return {
+    version: jsonVersion,
+    program: 'cmd_standby',
+    programVersion: programVersion(),
+    host: deps.hostName,
+    startedAt: new Date(startedMs).toISOString(),
+    endedAt: new Date(deps.now()).toISOString(),
+    result: failure === undefined ? 'passed' : 'failed',
+    ...(why === undefined ? {} : { failure: why }),
+    copy: origin.way,
+    ...(opened?.target === undefined ? {} : { target: opened.target }),
+    phases,
+    ...(opened === undefined ? {} : { rtoSeconds }),
+    ...(opened?.timeline === undefined ? {} : { timeline: opened.timeline }),
+    ...(opened?.replay === undefined ? {} : { replay: opened.replay }),
+    rpo: rpoOf(course),
+    ...(diskBytes === undefined ? {} : { diskBytes }),
+    checks,
+  };
+}
+
+/** A failure is notified each time; success only after a failure. */
+function notifyResult({ deps }: Drilling, report: DrillReport, wasGood: boolean): void {
+  const isGood = report.result === 'passed';
+  if (isGood && wasGood) return;
+  const message = isGood
+    ? 'the drill has passed again'
+    : `the drill has failed: ${report.failure?.message ?? ''}`;
+  notify(deps, deps.settings, {
+    severity: isGood ? 'ok' : 'critical',
+    name: 'drill',
+    message,
+    facts: { program: 'cmd_standby', standby: deps.hostName, result: report.result },
+  });
+}
+
+async function conclude(drilling: Drilling, failure: PitrError | undefined): Promise<number> {
+  const { deps, options, place } = drilling;
+  const report = reportOf(drilling, failure);
+  const before = await recordDrill(deps, place.directory, report);
+  const { result, rtoSeconds } = report;
+  await noteHistory(deps, {
+    kind: 'drilled',
+    result,
+    ...(rtoSeconds === undefined ? {} : { rtoSeconds }),
+    ...(failure === undefined ? {} : { reason: failure.message }),
+  });
+  if (options.json) showJson(report);
+  else for (const line of describeDrill(report)) deps.report(line);
+  notifyResult(drilling, report, before?.last.result !== 'failed');
+  if (failure === undefined) return 0;
+  const { detail, hint } = failure;
+  deps.log.error(`the drill has failed: ${failure.message}`, { detail, hint });
+  return exitCodes.failure;
+}
+
+/** The server of the standby is asked under the same signal. */
+function withDeps(drilling: Drilling, deps: StandbyDeps): Drilling {
+  const { origin } = drilling;
+  return { ...drilling, deps, origin: { ...origin, server: serverOf(deps, origin.server.capabilities) } };
+}
+
+/** An error that is no PitrError is a bug, or the signal that ends the program. */
+async function attempt(drilling: Drilling): Promise<PitrError | undefined> {
+  const { deps, origin, place, course } = drilling;
+  try {
+    await watched(deps, origin, place, async (own, peak) => {
+      await rehearse(withDeps(drilling, own));
+      course.diskBytes = Math.max(peak.bytes, course.diskBytes ?? 0);
+    });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof PitrError) || deps.signal.aborted) throw error;
+    return error;
+  } finally {
+    // The signal that has ended the drill must not keep its copy from being removed.
+    await discard({ ...deps, ...systemClock(), signal: new AbortController().signal }, place);
+  }
+}
+
+async function sayPlan(drilling: Drilling): Promise<void> {
+  const { deps, origin, place } = drilling;
+  const data = await listOrigin(deps, origin, place);
+  const bytes = data.reduce((sum, { tree }) => sum + tree.bytes, 0) + walBytes(origin);
+  await requireRoom(deps, place, bytes);
+  const how =
+    origin.way === 'backup'
+      ? 'by a base backup of the running standby'
+      : 'from files on which no server runs';
+  const lines = [
+    `copy "${origin.server.pgdata}" to "${place.run}", ${how}: ${sizeText(bytes)}`,
+    'recover the copy with the WAL of the archive, promote it and verify it, as -F999 would',
+    'check the copy, report, and discard it',
+  ];
+  lines.forEach((line, index) => {
+    deps.report(`${index + 1}. ${line}`);
+  });
+  deps.report('Dry run: nothing was changed.');
+}
+
+export async function drill(deps: StandbyDeps, options: DrillOptions): Promise<number> {
+  const { drill_dir } = deps.settings;
+  if (drill_dir === undefined) throw refusal('drill_dir is not set');
+  if (await isLocked(deps.run, actionLockPath(deps))) throw isRunningRefusal(deps);
+  const place = drillPlace(drill_dir);
+  const origin = await observeOrigin(deps, place);
+  await requirePlace(deps, place, directoriesOf(origin));
+  const course: Course = { startedMs: deps.now(), phases: [], checks: [] };
+  if (options.dryRun) {
+    await sayPlan({ deps, options, origin, place, course });
+    return 0;
+  }
+  const lock = await claimPlace(deps, place);
+  try {
+    const own = { ...deps, lockFd: lock.fd };
+    await discard(own, place);
+    const drilling = { deps: own, options, origin, place, course };
+    return await conclude(drilling, await attempt(drilling));
+  } finally {
+    await lock.release();
+  }
+}

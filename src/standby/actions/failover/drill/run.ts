@@ -1,0 +1,91 @@
+/** Recovers and opens the copy by the steps of -F999, and measures them. */
+import { formatLsn } from '../../../../postgres/lsn.ts';
+import { formatUtc } from '../../../../postgres/timestamp.ts';
+import { nextRecordOf } from '../../../archive/replay-check.ts';
+import type { StandbyDeps } from '../../../deps.ts';
+import type { DrillReport, Phase } from '../../../drill/record.ts';
+import { askReplayed, type Replayed } from '../../../recovery/replayed.ts';
+import type { RequestedTarget } from '../../../recovery/requested-target.ts';
+import type { Server } from '../../../server/server.ts';
+import { carryOut } from '../../../steps/carry-out.ts';
+import { bindSteps } from '../../../steps/step-table.ts';
+import { observeHere } from '../facts.ts';
+import { dated, observeForTarget } from '../point-in-time/facts.ts';
+import { type RecoveryRun, recoverySteps } from '../point-in-time/steps.ts';
+import { newRun } from '../run.ts';
+import { phaseOf, planRehearsal, planTargetRehearsal, rehearsed } from './plan.ts';
+
+/** The copy after it was opened. */
+export interface Opened {
+  readonly server: Server;
+  readonly timeline: number | undefined;
+  readonly target: string | undefined;
+  readonly replayed: Replayed;
+  readonly replay: DrillReport['replay'];
+}
+
+async function plan(copy: StandbyDeps, asked: RequestedTarget | undefined) {
+  const here = await observeHere(copy, asked !== undefined);
+  const facts = rehearsed(here);
+  if (asked === undefined) return { facts, ...planRehearsal(facts) };
+  const requested = dated(copy, here, asked);
+  const forTarget = await observeForTarget(copy, here, requested);
+  return { facts, ...planTargetRehearsal({ ...facts, ...forTarget }, requested) };
+}
+
+/** Adds the time of each step to its phase. */
+function addTo(phases: Phase[], name: string, seconds: number): void {
+  const last = phases.at(-1);
+  if (last?.name === name) phases.splice(-1, 1, { name, seconds: last.seconds + seconds });
+  else phases.push({ name, seconds });
+}
+
+function replayOf(
+  from: bigint | undefined,
+  { lsn: to }: Replayed,
+  seconds: number,
+): DrillReport['replay'] | undefined {
+  if (from === undefined || to === undefined || to < from) return undefined;
+  const bytes = Number(to - from);
+  const rate = seconds > 0 ? { bytesPerSecond: Math.round(bytes / seconds) } : {};
+  return { from: formatLsn(from), to: formatLsn(to), bytes, seconds, ...rate };
+}
+
+/** @param phases gets the times of the phases, also of those before a failure */
+export async function openCopy(
+  copy: StandbyDeps,
+  asked: RequestedTarget | undefined,
+  phases: Phase[],
+): Promise<Opened> {
+  const { facts, steps, shown } = await plan(copy, asked);
+  const run: RecoveryRun = { ...newRun(copy, facts), place: facts.place, shown: shown ?? '' };
+  const bound = bindSteps(steps, recoverySteps, run).map((step, index) => ({
+    ...step,
+    run: async () => {
+      const beganMs = copy.monotonicMs();
+      const name = phaseOf(steps[index] ?? { kind: 'promote' }) ?? 'completion';
+      try {
+        await step.run();
+      } finally {
+        addTo(phases, name, (copy.monotonicMs() - beganMs) / 1000);
+      }
+    },
+  }));
+  await carryOut(copy, bound);
+  const replayed = run.reached ?? run.replayed ?? (await askReplayed(run.server));
+  const seconds = phases
+    .filter(({ name }) => name === 'start' || name === 'replay' || name === 'promotion')
+    .reduce((sum, phase) => sum + phase.seconds, 0);
+  return {
+    server: run.server,
+    timeline: run.timeline,
+    target: shown,
+    replayed,
+    replay: replayOf(nextRecordOf(facts.directory, undefined), replayed, seconds),
+  };
+}
+
+/** The time of the last commit in the copy; undefined if none was replayed. */
+export function commitTime({ time }: Replayed): string | undefined {
+  return time === undefined ? undefined : formatUtc(time);
+}

@@ -1,0 +1,96 @@
+/** The last drill, in `drill_dir`: for --status and --check, and to know what was notified. */
+import { join } from 'node:path';
+import { writeDurably } from '../../system/durable.ts';
+import { readIfExists } from '../../system/durable.ts';
+import { type Checked, type Guarded, is, parseJson } from '../../system/json.ts';
+import type { StandbyDeps } from '../deps.ts';
+import { lastName } from './place.ts';
+
+const isPhase = is.object({ name: is.text, seconds: is.number });
+const isCheck = is.object({
+  name: is.text,
+  result: is.oneOf('passed', 'failed', 'not checked'),
+  detail: is.text,
+});
+
+/** The report of one drill. Times in ISO 8601, LSNs as PostgreSQL prints them, sizes in bytes. */
+const reportFields = {
+  version: is.number,
+  program: is.text,
+  programVersion: is.text,
+  host: is.text,
+  startedAt: is.text,
+  endedAt: is.text,
+  result: is.oneOf('passed', 'failed'),
+  /** Why it has failed. */
+  failure: is.optional(
+    is.object({ message: is.text, detail: is.optional(is.text), hint: is.optional(is.text) }),
+  ),
+  /** How the copy was made. */
+  copy: is.oneOf('backup', 'stopped'),
+  /** The recovery target; not set if all WAL was replayed. */
+  target: is.optional(is.text),
+  phases: is.listOf(isPhase),
+  /** The phases after the copy, up to the moment at which clients can be sent to the server. */
+  rtoSeconds: is.optional(is.number),
+  timeline: is.optional(is.number),
+  replay: is.optional(
+    is.object({
+      from: is.text,
+      to: is.text,
+      bytes: is.number,
+      seconds: is.number,
+      bytesPerSecond: is.optional(is.number),
+    }),
+  ),
+  rpo: is.object({
+    /** The last commit in the copy. */
+    lastCommit: is.optional(is.text),
+    /** The end of the primary's WAL when the copy was complete; not set if it could not be asked. */
+    primaryLsn: is.optional(is.text),
+    /** The part of it that the copy does not have. */
+    bytes: is.optional(is.number),
+    /** Between the last commit in the copy and that moment; 0 if nothing is missing. */
+    seconds: is.optional(is.number),
+  }),
+  diskBytes: is.optional(is.number),
+  checks: is.listOf(isCheck),
+} as const;
+
+export type DrillReport = Checked<typeof reportFields>;
+
+const isReport = is.object(reportFields);
+
+const lastFields = {
+  last: isReport,
+  /** The end of the last drill that has passed. */
+  passedAt: is.optional(is.text),
+} as const;
+
+export type LastDrill = Checked<typeof lastFields>;
+export type Phase = Guarded<typeof isPhase>;
+
+function pathOf(directory: string): string {
+  return join(directory, lastName);
+}
+
+/** Undefined if there was none. Throws for a file that is not ours. */
+export async function readLastDrill(directory: string): Promise<LastDrill | undefined> {
+  const content = await readIfExists(pathOf(directory));
+  return content === undefined ? undefined : parseJson(content.toString('utf8'), lastFields);
+}
+
+/** @returns the drill before it; undefined if there was none, or if its record cannot be understood */
+export async function recordDrill(
+  { log }: Pick<StandbyDeps, 'log'>,
+  directory: string,
+  last: DrillReport,
+): Promise<LastDrill | undefined> {
+  const before = await readLastDrill(directory).catch(() => undefined);
+  const passedAt = last.result === 'passed' ? last.endedAt : before?.passedAt;
+  const record = { last, ...(passedAt === undefined ? {} : { passedAt }) };
+  await writeDurably(pathOf(directory), `${JSON.stringify(record, null, 2)}\n`).catch((error: unknown) => {
+    log.warning(`the result of the drill cannot be recorded in "${directory}"`, { cause: String(error) });
+  });
+  return before;
+}

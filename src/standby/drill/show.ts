@@ -1,0 +1,44 @@
+/** The report of a drill for people. Pure. */
+import { durationText, rateText, sizeText } from '../../amounts.ts';
+import { quoted } from '../../system/printable.ts';
+import type { DrillReport } from './record.ts';
+
+const unknown = 'not determined';
+
+function rpoLine({ rpo }: DrillReport): string {
+  const commit = `last commit ${rpo.lastCommit ?? unknown}`;
+  if (rpo.bytes === undefined)
+    return `RPO: ${unknown} (the primary was not asked for the end of its WAL); ${commit}`;
+  if (rpo.bytes === 0) return `RPO: nothing of the primary's WAL is missing; ${commit}`;
+  const time = rpo.seconds === undefined ? '' : `, of ${durationText(rpo.seconds)}`;
+  return `RPO: ${sizeText(rpo.bytes)} of the primary's WAL are missing${time}; ${commit}`;
+}
+
+function replayLine({ replay }: DrillReport): string {
+  if (replay === undefined) return `Replayed: ${unknown}`;
+  const { from, to, bytes, seconds, bytesPerSecond } = replay;
+  return `Replayed: ${sizeText(bytes)} in ${durationText(seconds)} (${rateText(bytesPerSecond)}), from LSN ${from} to ${to}`;
+}
+
+const copies = {
+  backup: 'by a base backup of the standby as it runs',
+  stopped: 'from the files of the standby, on which no server runs',
+} as const;
+
+/** Lines. */
+export function describeDrill(report: DrillReport): readonly string[] {
+  const { result, failure, copy, target, phases, rtoSeconds, diskBytes, checks, timeline } = report;
+  const phase = phases.map(({ name, seconds }) => `${name} ${durationText(seconds)}`).join(', ');
+  return [
+    `Drill ${result}${target === undefined ? '' : `, to ${quoted(target, 200)}`}`,
+    `Copy: ${copies[copy]}; it took ${diskBytes === undefined ? unknown : sizeText(diskBytes)}`,
+    `RTO: ${rtoSeconds === undefined ? unknown : durationText(rtoSeconds)}${timeline === undefined ? '' : `, to a server that takes writes on timeline ${timeline}`}`,
+    `Phases: ${phase}`,
+    replayLine(report),
+    rpoLine(report),
+    ...checks.map(
+      ({ name, result: verdict, detail }) => `Check ${name}: ${verdict}: ${quoted(detail, 1_000)}`,
+    ),
+    ...(failure === undefined ? [] : [`Failed: ${quoted(failure.message, 1_000)}`]),
+  ];
+}
