@@ -93,7 +93,10 @@ async function startAs13(pair: OldPair): Promise<void> {
 }
 
 /** Both hosts as 1.3 has left them: INI files, a streaming standby, an archive, and a queue of three segments. */
-async function pairOf13(world: World): Promise<OldPair> {
+async function pairOf13(
+  world: World,
+  before?: (world: World, pair: OldPair) => Promise<void>,
+): Promise<OldPair> {
   const [host, other] = [await world.host('primary'), await world.host('standby1')];
   const lArchiveDir = join(host.directory, 'l_archive');
   mkdirSync(join(lArchiveDir, 'standby1'), { recursive: true });
@@ -113,7 +116,7 @@ async function pairOf13(world: World): Promise<OldPair> {
   await startAs13(pair);
   await addRows(pair, 10);
   await standby.received(await primary.switchWal());
-  await shipBeside(world, pair);
+  await before?.(world, pair);
   await standby.host.sshd.kill();
   for (let segment = 0; segment < 3; segment++) {
     await addRows(pair, 10);
@@ -180,7 +183,7 @@ describe.each(testMajors().filter((major) => major < 12))(
     test.override({ major });
 
     test('is taken over where it is, with its queue and archive, and given back', async ({ world }) => {
-      const pair = await pairOf13(world);
+      const pair = await pairOf13(world, shipBeside);
       const { primary, standby, oldCommand } = pair;
       expect(primary.queue('standby1')).toHaveLength(4);
 
@@ -233,13 +236,19 @@ describe.each(testMajors().filter((major) => major < 12))(
       expectNoHole(pair, given);
       await expectRows(pair, 70);
       expect(primary.queue('standby1')).toEqual([]);
+    });
 
-      // A standby that 1.3 has started is promoted by this release.
+    test('can be failed over before the standby was started anew', async ({ world }) => {
+      const { primary, standby } = await pairOf13(world);
+      primary.writeIni({ state: 'offline' });
+      expectExit(await world.cmdArchiver(primary, ['-I', '--plant', 'standby1']), 0);
+      expectExit(await world.cmdArchiver(primary, ['--flush']), 0);
       await primary.kill9();
       const failover = await world.cmdStandby(standby, ['-F999']);
       expectExit(failover, 0);
       expect(failover.stdout).toMatch(/Failover finished\n$/);
-      expect(await countRows(standby)).toBe(70);
+      expect(await countRows(standby)).toBe(40);
+      expect(primary.queue('standby1')).toHaveLength(1);
     });
   },
 );

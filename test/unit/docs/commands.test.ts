@@ -95,8 +95,18 @@ function callOf({ at, text }: Line, words: readonly string[]): readonly Call[] {
   return first === -1 ? [] : [{ at, text, program, args: words.slice(first + 1) }];
 }
 
+/** A line that is indented by four blanks is code as well. Optional words stand in brackets there. */
+function indentedIn(page: string, text: string): Fenced {
+  const bare = text.replaceAll(/^\s*```[^]*?^\s*```/gm, (block) => block.replaceAll(/[^\n]/g, ''));
+  const lines = bare.split('\n').flatMap((line, index) => {
+    const code = /^ {4}((?:\S*\/)?cmd_(?:archiver|standby) -.*)/.exec(line)?.[1];
+    return code === undefined ? [] : [{ at: `${page}:${index + 1}`, text: code.replaceAll(/[[\]]/g, '') }];
+  });
+  return { language: 'sh', lines };
+}
+
 function linesOf(page: string, text: string) {
-  return fencedIn(page, text).flatMap((block) =>
+  return [...fencedIn(page, text), indentedIn(page, text)].flatMap((block) =>
     joined(block.lines).flatMap(({ at, text: line }) => {
       const command = commandOf(block, line);
       return command === undefined ? [] : [{ at, text: command, language: block.language }];
@@ -247,6 +257,8 @@ It says: cmd_archiver -C FILE --nothing
 17 * * * * /usr/bin/cmd_standby -C FILE --clean
 \`\`\`
 
+    cmd_archiver -C FILE --statuss
+
 With \`--nothing\`, \`cmd_archiver --switchover\`, \`-F999\` and \`--force=new-archive\`, [here](none.md#x).
 `;
   expect(wrongCalls('p', page).map((wrong) => wrong.replace(/^(p:\d+: \w+).*/s, '$1'))).toEqual([
@@ -254,6 +266,7 @@ With \`--nothing\`, \`cmd_archiver --switchover\`, \`-F999\` and \`--force=new-a
     'p:5: cmd_standby',
     'p:10: cmd_archiver',
     'p:12: cmd_standby',
+    'p:15: cmd_archiver',
   ]);
   expect(wrongPaths('p', page)).toEqual(['p:6: etc/none.sample']);
   expect(wrongOptions('p', page)).toEqual(['p: `--nothing`', 'p: `cmd_archiver --switchover`']);
