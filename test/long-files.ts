@@ -11,6 +11,7 @@ export const longFiles: readonly string[] = [
   'rejoin',
   'failover-siblings',
   'status-grid',
+  'status-healthy',
   'switchover-killed',
   'switchover-siblings',
   'old-primary',

@@ -71,6 +71,7 @@ export const slowFiles: readonly string[] = [
   'shipper-steady',
   'status-forecast',
   'status-grid',
+  'status-healthy',
   'stream-slots',
   'switchover-campaign',
   'switchover-failures',

@@ -1,6 +1,5 @@
 import {
   appendFileSync,
-  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -17,38 +16,23 @@ import { writeScript } from '../harness/host.ts';
 import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { processesOf } from '../harness/process-table.ts';
-import { killAll, mustRun, sendSignal, start } from '../harness/processes.ts';
+import { killAll, sendSignal } from '../harness/processes.ts';
 import type { Server } from '../harness/server.ts';
-import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
-import type { World } from '../harness/world.ts';
-import { allShipped, backupPair } from './backup-kit.ts';
-import { makeStandby } from './matrix-kit.ts';
 import { shipperPids, systemIdentifierOf } from './shipper-kit.ts';
 import { expectExit } from './standby-kit.ts';
-import { type Expected, expectInAllViews, findingsOf, lookBy, roomyDisks } from './status-kit.ts';
+import {
+  type Expected,
+  expectInAllViews,
+  findingsOf,
+  healthyPair,
+  type Hosts,
+  lookBy,
+  lookOf,
+  roomyDisks,
+} from './status-kit.ts';
 
 test.override({ major: failureMajors().at(-1) ?? 15 });
-
-/** Seconds without a load, and as many with it. */
-const healthyS = Number(process.env['PITRTOOLS_TEST_HEALTHY_S'] ?? 20);
-
-interface Hosts {
-  readonly world: World;
-  readonly primary: Primary;
-  readonly standby: Standby;
-}
-
-/** A pair as the how-to makes it: cmd_archiver ships, and the standby streams as well. */
-async function healthyPair(world: World): Promise<Hosts> {
-  const { primary, standby } = await backupPair(world, {
-    ini: { ...roomyDisks, use_streaming_replication: 'on', debug: 'off' },
-  });
-  primary.writeIni({ ...roomyDisks, psql: clientProgram('psql'), ssh_timeout: 2 });
-  await makeStandby(world, standby);
-  await allShipped(primary);
-  return { world, primary, standby };
-}
 
 interface Trouble extends Expected {
   readonly what: string;
@@ -389,12 +373,6 @@ async function plantAll(hosts: Hosts, troubles: readonly Trouble[], look: Return
   expect(missed).toEqual([]);
 }
 
-function lookOf({ world, primary, standby }: Hosts, program: keyof typeof lookBy) {
-  return program === 'cmd_archiver'
-    ? lookBy.cmd_archiver(world, primary)
-    : lookBy.cmd_standby(world, standby);
-}
-
 test(
   'each trouble of a primary is shown by the four views of --status',
   { timeout: 600_000 },
@@ -442,44 +420,3 @@ test.skipIf(!hasSmallDisks())('a disk that is 95 % full is shown by the four vie
   const full = { name: 'disk', about: 'l_archivedir', level: 'critical' } as const;
   await expectInAllViews(lookBy.cmd_archiver(world, primary), [], full, 'a full disk');
 });
-
-function placeOf({ socketDirectory, port, user }: Primary): string[] {
-  return ['-h', socketDirectory, '-p', String(port), '-U', user];
-}
-
-function startLoad(primary: Primary) {
-  return start(
-    clientProgram('pgbench'),
-    ['-n', '-c', '2', '-T', String(healthyS), '--rate', '200', ...placeOf(primary), 'postgres'],
-    { env: primary.env, limitMs: healthyS * 1000 + 120_000 },
-  );
-}
-
-test(
-  'on a healthy pair --status of both programs finds nothing, without a load and with pgbench',
-  { timeout: healthyS * 2000 + 300_000 },
-  async ({ world }) => {
-    const hosts = await healthyPair(world);
-    const { primary } = hosts;
-    const looks = [lookOf(hosts, 'cmd_archiver'), lookOf(hosts, 'cmd_standby')];
-    const watch = async () => {
-      let views = 0;
-      for (const end = performance.now() + healthyS * 1000; performance.now() < end; views += 1) {
-        for (const look of looks) expect(await findingsOf(look)).toEqual([]);
-        await delay(2_000);
-      }
-      expect(views).toBeGreaterThan(0);
-    };
-    // A server that has just begun to stream may not have said so.
-    for (const look of looks)
-      await eventually(async () => (await findingsOf(look)).length === 0, { what: 'a healthy pair' });
-    await watch();
-    await mustRun(clientProgram('pgbench'), ['-q', '-i', '-s', '2', ...placeOf(primary), 'postgres'], {
-      env: primary.env,
-    });
-    const load = startLoad(primary);
-    await watch();
-    expect((await load.finished).code).toBe(0);
-    expect(existsSync(join(primary.lArchiveDir, 'standby1'))).toBe(true);
-  },
-);

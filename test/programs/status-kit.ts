@@ -6,6 +6,8 @@ import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
 import { prepareArchive } from './archiver-cluster.ts';
+import { allShipped, backupPair } from './backup-kit.ts';
+import { makeStandby } from './matrix-kit.ts';
 import { systemIdentifierOf } from './shipper-kit.ts';
 
 /** The test machine's own disk is no matter here. */
@@ -103,4 +105,27 @@ export async function expectInAllViews(
     },
     { what: `${what}: ${JSON.stringify(expected)} in all views`, limitMs: 40_000, everyMs: 500 },
   );
+}
+
+export interface Hosts {
+  readonly world: World;
+  readonly primary: Primary;
+  readonly standby: Standby;
+}
+
+/** A pair as the how-to makes it: cmd_archiver ships, and the standby streams as well. */
+export async function healthyPair(world: World): Promise<Hosts> {
+  const { primary, standby } = await backupPair(world, {
+    ini: { ...roomyDisks, use_streaming_replication: 'on', debug: 'off' },
+  });
+  primary.writeIni({ ...roomyDisks, psql: clientProgram('psql'), ssh_timeout: 2 });
+  await makeStandby(world, standby);
+  await allShipped(primary);
+  return { world, primary, standby };
+}
+
+export function lookOf({ world, primary, standby }: Hosts, program: keyof typeof lookBy) {
+  return program === 'cmd_archiver'
+    ? lookBy.cmd_archiver(world, primary)
+    : lookBy.cmd_standby(world, standby);
 }
