@@ -1,6 +1,5 @@
-import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
+import { lookUp } from './look-up.ts';
 
 /** Every address of this host's interfaces. */
 export function ownAddresses(): readonly string[] {
@@ -19,11 +18,7 @@ const lookupLimitMs = 2_000;
 
 /** The addresses of a name; none if it has none, or if no answer comes in time. */
 export async function addressesOf(host: string): Promise<readonly string[]> {
-  const found = lookup(host, { all: true }).then(
-    (list) => list.map(({ address }) => address),
-    () => [],
-  );
-  return Promise.race([found, delay(lookupLimitMs, [], { ref: false })]);
+  return lookUp(host, lookupLimitMs).catch(() => []);
 }
 
 /** Whether a name or an address is this host's own. For a name that does not resolve the answer is no. */

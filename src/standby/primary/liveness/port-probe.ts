@@ -1,8 +1,7 @@
-import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../errors.ts';
 import { systemErrorCode } from '../../../system/durable.ts';
+import { lookUp } from '../../../system/look-up.ts';
 import { type PortAnswer, strongestAnswer, type Unasked } from './verdict.ts';
 
 export type ProbePort = (
@@ -96,12 +95,7 @@ function unresolved(host: string, reason: string): Unasked {
 }
 
 async function resolveName(host: string, limitMs: number): Promise<readonly string[] | Unasked> {
-  const late = delay(limitMs, unresolved(host, `no answer within ${limitMs / 1000} s`), { ref: false });
-  const addresses = lookup(host, { all: true }).then(
-    (found) => found.map(({ address }) => address),
-    (error: unknown) => unresolved(host, messageOf(error)),
-  );
-  return Promise.race([addresses, late]);
+  return lookUp(host, limitMs).catch((error: unknown) => unresolved(host, messageOf(error)));
 }
 
 /**
