@@ -28,6 +28,8 @@ export type StartVerdict =
       readonly message: string;
       readonly detail?: string | undefined;
       readonly hint: string;
+      /** The reason by itself, without the host that gives it; the message if it is absent. */
+      readonly state?: string;
     }
   /** No standby could say it. */
   | { readonly kind: 'unseen'; readonly reasons: readonly string[] };
@@ -65,6 +67,7 @@ function refusedFor({ timeline, checkpointLsn }: OwnCluster, { mark, by }: Found
   return {
     kind: 'refused',
     message: `PostgreSQL must not start here: ${describeLeft(mark)}, as ${by}`,
+    state: describeLeft(mark),
     detail,
     hint: `Make this server a standby of ${mark.by}: cmd_standby -C FILE --rejoin ${mark.by} on this host (doc/rejoin.md). If that promotion was a mistake and this server is the primary: cmd_archiver -C FILE --timeline-restored ${timeline}, then start it.`,
   };

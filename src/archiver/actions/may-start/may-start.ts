@@ -9,6 +9,7 @@ import { restoredFor } from '../../lane/left-state.ts';
 import { readLaneState } from '../../lane/state.ts';
 import { findOwnArchive } from '../../wal/own-archive.ts';
 import { type Asked, judgeStart, type StartVerdict } from './judge.ts';
+import { forgetRefusal, isRefusalNew, noteRefusal } from './notified.ts';
 import { observeCondition, type OwnCluster } from './own-cluster.ts';
 
 /** The files of a lane only add to the answers: one that cannot be read is left out. */
@@ -103,13 +104,15 @@ async function notifyCritical(
   await partWithHooks(hookGraceMs);
 }
 
-/** The log of a service that does not start is perhaps read late. */
+/** The log of a service that does not start is perhaps read late. Its supervisor may ask again and again. */
 async function refuse(
   deps: ArchiverDeps,
-  { message, detail, hint }: Pick<Extract<StartVerdict, { kind: 'refused' }>, 'message' | 'detail' | 'hint'>,
+  { message, detail, hint, state = message }: Omit<Extract<StartVerdict, { kind: 'refused' }>, 'kind'>,
   timeline: number | undefined,
 ): Promise<number> {
   deps.log.error(message, { detail, hint });
+  if (!(await isRefusalNew(deps, state))) return exitCodes.refused;
+  await noteRefusal(deps, state);
   await notifyCritical(deps, `${deps.hostName}: ${message}. ${hint}`, timeline);
   return exitCodes.refused;
 }
@@ -135,6 +138,7 @@ export async function mayStart(deps: ArchiverDeps): Promise<number> {
   const verdict = await judge(deps);
   switch (verdict.kind) {
     case 'allowed':
+      await forgetRefusal(deps);
       for (const warning of verdict.warnings) deps.log.warning(warning);
       deps.report(`PostgreSQL may start: ${verdict.reason}`);
       return 0;
@@ -142,6 +146,7 @@ export async function mayStart(deps: ArchiverDeps): Promise<number> {
       return refuse(deps, verdict, verdict.timeline);
     case 'unseen':
       if (deps.settings.start_unseen === 'allow') {
+        await forgetRefusal(deps);
         await allowUnseen(deps, verdict.timeline ?? 0, verdict.reasons);
         return 0;
       }

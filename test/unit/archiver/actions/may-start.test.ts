@@ -30,6 +30,7 @@ describe('whether a primary may start', () => {
       message: 'PostgreSQL must not start here: timeline 2 was left at 0/5000110 by hostc, as standby b says',
       detail: undefined,
       hint: expect.stringContaining('Make this server a standby of hostc') as string,
+      state: 'timeline 2 was left at 0/5000110 by hostc',
     });
     const further: StartFacts = {
       cluster: { ...cluster, checkpointLsn: 0x6000028n },
