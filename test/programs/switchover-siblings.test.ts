@@ -13,10 +13,11 @@ describe('--switchover with another standby', () => {
     async ({ world }) => {
       const duo = await makeDuo(world, {
         streams: false,
+        ofOld: { failover_probe_timeout: 15 },
         ofHeir: { failover_probe_timeout: 15 },
         ofOther: { use_streaming_replication: 'on' },
       });
-      const { old, heir, heirAsPrimary, other } = duo;
+      const { old, oldAsStandby, heir, heirAsPrimary, other } = duo;
       if (other === undefined) throw new Error('there is no other standby');
       await insertRows(old, 100);
       const ini = readFileSync(other.iniFile, 'utf8');
@@ -49,6 +50,20 @@ describe('--switchover with another standby', () => {
       await expectTurned(duo, 100);
       await hasRows(other, 105);
       await heirAsPrimary.switchWal();
+
+      // What its operator has stopped is not started.
+      expectExit(await world.cmdStandby(other, ['-A', 'stop']), 0);
+      const back = await world.cmdStandby(oldAsStandby, ['--switchover']);
+      expectExit(back, 0);
+      expect(back.stdout).toMatch(
+        /^other was stopped before the switchover, and stays so\. To start it, on that host: .* --follow \S+:\d+$/m,
+      );
+      expect(other.postmaster()).toBeUndefined();
+      expect(record(old)['switchover']).toBeUndefined();
+      const follow = ['--follow', `${old.host.address}:${old.port}`];
+      expect(back.stdout).toContain(` -C ${other.iniFile} ${follow.join(' ')}\n`);
+      expectExit(await world.cmdStandby(other, follow), 0);
+      await hasRows(other, 105);
     },
   );
 

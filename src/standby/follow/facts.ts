@@ -4,6 +4,7 @@ import { observeStart, type StartFacts } from '../recovery/standby-start.ts';
 import { findServer } from '../server/find-server.ts';
 import type { Server } from '../server/server.ts';
 import { observeServer, type ServerState } from '../server/server-state.ts';
+import { hasSlotsHere } from '../slot/for-others.ts';
 import type { HostAnswer } from './host.ts';
 import { type Address, type IniFact, observeIni } from './ini-file.ts';
 import type { OwnPlace } from './lineage.ts';
@@ -28,6 +29,8 @@ export interface FollowFacts {
   readonly ini: IniFact;
   /** Whether the WAL can be had that the server here must replay to come to the other one's present. */
   readonly walToCome: WalToCome;
+  /** There are slots here by which standbys have streamed. */
+  readonly hasSlots: boolean;
   /** Whether a reload puts another primary into force. */
   readonly reloads: boolean;
   readonly hostName: string;
@@ -62,6 +65,7 @@ export async function observeOwn(
     state,
     own: await observeOwnPlace(server, directory, state),
     ini: await observeIni(deps, address),
+    hasSlots: await hasSlotsHere(directory),
     reloads: server.capabilities.reloadsPrimaryConninfo,
     hostName: quoted(deps.hostName, 100),
   };

@@ -182,7 +182,7 @@ export function missingMarks({ start, request }: FollowFacts, there: HostFacts):
 /** The steps. Throws a refusal that names all objections. */
 export function planFollow(facts: FollowFacts, iniFile: string): readonly FollowStep[] {
   refuseOn(listFollowObjections(facts, iniFile), noForce);
-  const { answer, start, state, ini, request, reloads } = facts;
+  const { answer, start, state, ini, request, reloads, hasSlots } = facts;
   if (answer.kind === 'silent') throw answer.error;
   const marks = missingMarks(facts, answer.host.facts);
   const isRunning = state.kind === 'recovering';
@@ -192,7 +192,7 @@ export function planFollow(facts: FollowFacts, iniFile: string): readonly Follow
     ...when(marks.length > 0, { kind: 'mark-left', marks }),
     ...(ini.kind === 'editable' ? [{ kind: 'edit-ini', changes: ini.changes } as const] : []),
     ...slotSteps(answer.host.facts.slot ?? noSlot),
-    ...when(wasPrimary, { kind: 'drop-slots-here' }),
+    ...when(wasPrimary && hasSlots, { kind: 'drop-slots-here' }),
     // Once the settings are there, anybody's start makes it a standby, which must not look like a promoted one.
     ...when(wasPrimary || hasBegunSwitchover(facts), { kind: 'forget-promotion' }),
     ...(isRunning ? [] : preparingSteps(start)),

@@ -55,7 +55,7 @@ export function commonEnd(own: OwnPlace, there: Lineage): bigint | undefined {
 
 /**
  * The segments from the one with this location on, up to the one that the other server writes now, that are not among
- * these names. The WAL before it is here: this server has replayed it, or would replay it after a crash.
+ * these names.
  */
 export function lackingWal(
   names: ReadonlySet<string>,
@@ -103,6 +103,8 @@ interface Search {
   readonly archiveThere: () => Promise<ArchiveThere>;
   /** A server that was never a standby has no archive yet. */
   readonly makesArchive: boolean;
+  /** It will be started again: it does not run, or a reload does not let it follow another server. */
+  readonly isStarted: boolean;
 }
 
 /** A standby may have received segments that it has not replayed. Files that wait for reuse have names of later ones. */
@@ -146,9 +148,23 @@ async function findLacking(search: Search, from: bigint): Promise<Lacking | unde
   return lackingIn([...seen, ...there, ...(await inArchive())]);
 }
 
+/**
+ * The WAL before the end of what both have was replayed here. A server that is started again replays it again from the
+ * restartpoint on, or from the start of its base backup, and it may have been removed since.
+ */
+export function replayStart(
+  end: bigint,
+  { backupLabel, control }: Pick<DataDirectory, 'backupLabel' | 'control'>,
+  isStarted: boolean,
+): bigint {
+  const start = backupLabel?.startLsn ?? control?.redoLsn;
+  return isStarted && start !== undefined && start < end ? start : end;
+}
+
 async function observeWalToCome(search: Search, own: OwnPlace): Promise<WalToCome> {
-  const { deps, host } = search;
-  const from = commonEnd(own, host.facts);
+  const { deps, host, directory, isStarted } = search;
+  const end = commonEnd(own, host.facts);
+  const from = end === undefined ? undefined : replayStart(end, directory, isStarted);
   if (from === undefined) return { kind: 'unknown', reason: 'it is unknown where both histories part' };
   try {
     const lacking = await findLacking(search, from);
@@ -171,8 +187,9 @@ export async function observeWalFor(
   const { host } = answer;
   if (directory.control?.systemIdentifier !== host.facts.systemIdentifier) return { kind: 'there' };
   const archiveThere = () => observeArchiveThere(deps, name, host);
-  const { makesArchive } = own;
-  return observeWalToCome({ deps, directory, host, archiveThere, makesArchive }, own.own);
+  const { makesArchive, state, reloads, start } = own;
+  const isStarted = state.kind === 'stopped' || (start.streams && !reloads);
+  return observeWalToCome({ deps, directory, host, archiveThere, makesArchive, isStarted }, own.own);
 }
 
 /** Why this server cannot reach the other one's present by replaying WAL; undefined if nothing proves that. */

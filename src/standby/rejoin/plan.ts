@@ -62,7 +62,7 @@ export function planRejoin(facts: RejoinFacts, iniFile: string): readonly Rejoin
   return [
     ...first,
     ...slotSteps(answer.host.facts.slot ?? noSlot),
-    { kind: 'drop-slots-here' },
+    ...when(follow.hasSlots, { kind: 'drop-slots-here' as const }),
     { kind: 'rewind', able: way.able, settings },
     ...preparingSteps(start),
     { kind: 'forget-promotion' },

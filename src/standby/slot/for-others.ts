@@ -14,12 +14,13 @@ import {
   slotsDirectory,
   type SlotsThere,
 } from '../../postgres/stream-slot.ts';
-import { exists, fsyncPath } from '../../system/durable.ts';
+import { exists, fsyncPath, systemErrorCode } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { changeRecord, type OthersSlot, readRecord } from '../host/backup-record/record.ts';
 import type { Query } from '../primary/session.ts';
+import type { DataDirectory } from '../server/data-directory.ts';
 import { parametersOfFiles, type ParameterValues, startParameters } from '../server/parameters.ts';
 import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
@@ -41,6 +42,19 @@ export async function dropSlotsHere(server: Server): Promise<void> {
   if (!server.capabilities.hasReplicationSlots) return;
   await dropAllHere(server);
   await changeRecord(server.pgdata, { slotsForOthers: undefined });
+}
+
+/** Whether there is anything to drop. A directory that cannot be read is no proof that there is not. */
+export async function hasSlotsHere({
+  pgdata,
+  record,
+}: Pick<DataDirectory, 'pgdata' | 'record'>): Promise<boolean> {
+  if ((record.slotsForOthers ?? []).length > 0) return true;
+  try {
+    return (await readdir(join(pgdata, slotsDirectory))).some(isStreamSlot);
+  } catch (error) {
+    return systemErrorCode(error) !== 'ENOENT';
+  }
 }
 
 async function dropAllHere(server: Server): Promise<void> {

@@ -88,6 +88,8 @@ const isSwitchover = is.object({
   token: is.optional(is.text),
   /** The end of the old primary's WAL, as PostgreSQL prints it; set from before the promotion on. */
   end: is.optional(is.text),
+  /** The other standbys that were stopped when it began: they stay so. */
+  stopped: is.optional(is.listOf(is.text)),
 });
 
 export type SwitchoverRecord = Guarded<typeof isSwitchover>;

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { OwnPlace } from '../../../../src/standby/follow/lineage.ts';
-import { commonEnd, describeLacking, lackingWal } from '../../../../src/standby/follow/wal-to-come.ts';
+import {
+  commonEnd,
+  describeLacking,
+  lackingWal,
+  replayStart,
+} from '../../../../src/standby/follow/wal-to-come.ts';
+import { controlFile, dataDirectory } from '../standby-facts.ts';
 
 const layout = { segmentSize: 16 * 1024 * 1024, walSegmentSkipsFF: false };
 const left = (timeline: number, lsn: bigint) => ({ timeline, end: { kind: 'lsn', lsn } }) as const;
@@ -33,6 +39,15 @@ describe('the WAL that a former primary must replay', () => {
     // A switch has ended segment 7, and nothing is in the next one.
     const switched = { ...there, lsn: 0x8000000n };
     expect(lackingWal(new Set([two(6)]), 0x6000000n, switched, layout)).toMatchObject({ first: two(7) });
+  });
+
+  test('begins at the restartpoint, or at the start of the base backup, if the server is started for it', () => {
+    const directory = dataDirectory('15', { control: controlFile({ redoLsn: 0x3000028n }) });
+    expect(replayStart(0x5000000n, directory, true)).toBe(0x3000028n);
+    expect(replayStart(0x5000000n, directory, false)).toBe(0x5000000n);
+    expect(replayStart(0x2000000n, directory, true)).toBe(0x2000000n);
+    const copy = { ...directory, backupLabel: { startLsn: 0x1000028n } } as typeof directory;
+    expect(replayStart(0x5000000n, copy, true)).toBe(0x1000028n);
   });
 
   test('is named if it is nowhere', () => {

@@ -1,6 +1,9 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { afterPromotion, slotsOf } from '../../../../src/standby/slot/for-others.ts';
+import { afterPromotion, hasSlotsHere, slotsOf } from '../../../../src/standby/slot/for-others.ts';
 import { settingObjections } from '../../../../src/standby/slot/objections.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
 import { answering } from '../siblings/sibling-kit.ts';
 import { slots } from './slots-there.ts';
 
@@ -16,6 +19,20 @@ test('slots for others are judged by the configuration with which the promoted s
     expect.objectContaining({ message: 'wal_level is minimal on h, and a replication slot needs more' }),
   ]);
   expect(settingObjections(later('wal_level', 'logical'), 'h')).toEqual([]);
+});
+
+test('there are slots to drop if one has our name, if one is noted, or if that cannot be seen', async () => {
+  const pgdata = temporaryDirectory();
+  const slot = 'pitrtools_for_b_0123456789ab';
+  expect(await hasSlotsHere({ pgdata, record: {} })).toBe(false);
+  expect(await hasSlotsHere({ pgdata, record: { slotsForOthers: [{ name: slot }] } })).toBe(true);
+  mkdirSync(join(pgdata, 'pg_replslot', 'another'), { recursive: true });
+  expect(await hasSlotsHere({ pgdata, record: {} })).toBe(false);
+  mkdirSync(join(pgdata, 'pg_replslot', slot));
+  expect(await hasSlotsHere({ pgdata, record: {} })).toBe(true);
+  const file = join(pgdata, 'file');
+  writeFileSync(file, '');
+  expect(await hasSlotsHere({ pgdata: file, record: {} })).toBe(true);
 });
 
 test('a slot is made only for a standby that will follow this host', () => {

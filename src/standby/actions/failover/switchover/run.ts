@@ -1,11 +1,12 @@
 import type { Shutdown } from '../../../../verbs/verbs.ts';
 import type { Peer } from '../../../peers/peer.ts';
+import type { SiblingFacts } from '../../../siblings/observe.ts';
 import { entriesFor } from '../../../steps/step-table.ts';
 import { type FailoverRun, newRun } from '../run.ts';
 import type { PrimaryFacts, SwitchoverFacts } from './facts.ts';
 import { isStoppedForUs, mayBePromoted } from './objections.ts';
 import type { Remark } from './remarks.ts';
-import type { Turned } from './turn.ts';
+import { isStopped, type Turned } from './turn.ts';
 
 /** When the moments of the write outage were, on the clock of `monotonicMs`. */
 export interface Moments {
@@ -24,6 +25,8 @@ export interface SwitchoverRun extends FailoverRun {
   readonly facts: PrimaryFacts | undefined;
   /** The name by which the other hosts reach this one. */
   readonly publicName: string;
+  /** The other standbys that were stopped before the switchover: nobody has asked for their start. */
+  readonly stoppedBefore: readonly string[];
   /** 'unknown' or 'stopped': it is to be started again if the switchover fails; 'not-ours': it is stopped for another run. */
   primary: 'running' | 'unknown' | 'stopped' | 'not-ours';
   /** Another server has taken the role, or is about to: the old primary must not be started again. */
@@ -41,12 +44,16 @@ export interface SwitchoverRun extends FailoverRun {
   readonly remaining: Remark[];
 }
 
+function stoppedOf({ siblings }: Pick<SiblingFacts, 'siblings'>): readonly string[] {
+  return siblings.filter(isStopped).map(({ target }) => target.name);
+}
+
 export function newSwitchoverRun(
   deps: SwitchoverRun['server']['deps'],
   facts: SwitchoverFacts,
   publicName: string,
 ): SwitchoverRun {
-  const { failover, peer, systemIdentifier, before } = facts;
+  const { failover, peer, systemIdentifier, before, begun } = facts;
   return {
     ...newRun(deps, failover),
     opening: mayBePromoted(facts) ? 'begun' : 'not begun',
@@ -55,6 +62,8 @@ export function newSwitchoverRun(
     token: deps.nonce(),
     facts: before?.primary,
     publicName,
+    // Once this host was promoted, an earlier run may have stopped one itself, to start it again.
+    stoppedBefore: before === undefined ? (begun?.stopped ?? []) : stoppedOf(failover.siblings),
     primary: before !== undefined && isStoppedForUs(before) ? 'unknown' : 'running',
     moments: {},
     turned: [],

@@ -189,6 +189,19 @@ async function seeFork(run: SwitchoverRun): Promise<void> {
   requireFork(history?.at(-1), shutdown);
 }
 
+function sayTurn(
+  { siblings: { siblings } }: { readonly siblings: SiblingFacts },
+  { publicName, stoppedBefore }: SwitchoverRun,
+): string {
+  const names = siblings.map(({ target }) => target.name);
+  const stopped = names.filter((name) => stoppedBefore.includes(name));
+  const others = names.filter((name) => !stoppedBefore.includes(name));
+  return [
+    ...(others.length === 0 ? [] : [`${others.join(', ')}: follow ${publicName}, and be seen following it`]),
+    ...(stopped.length === 0 ? [] : [`${stopped.join(', ')}: stopped now, and left so`]),
+  ].join('; ');
+}
+
 interface Ending {
   readonly host: string;
   readonly timeline: number;
@@ -229,9 +242,9 @@ const ownSteps = {
   /** Before the primary is stopped: a later run finishes what this one began. */
   'record-switchover': step<Ending>({
     say: () => 'record that the switchover has begun',
-    run: ({ server, token, opening }, { host, timeline }) =>
+    run: ({ server, token, opening, stoppedBefore }, { host, timeline }) =>
       changeRecord(server.pgdata, {
-        switchover: { primary: host, timeline, token },
+        switchover: { primary: host, timeline, token, stopped: stoppedBefore },
         // Nothing that an earlier run has begun can open the server here.
         ...(opening === 'not begun' ? { takesRole: undefined, promotion: undefined } : {}),
       }),
@@ -272,11 +285,13 @@ const ownSteps = {
     say: () => "record that this host takes the primary's role",
     run: async (run, { host, timeline }) => {
       const end = formatLsn(endOf(run));
-      const switchover = { primary: host, timeline, token: run.token, end };
+      const switchover = { primary: host, timeline, token: run.token, stopped: run.stoppedBefore, end };
       await recordRole(run, { switchover, takesRole: true });
     },
     undo: (run, { host, timeline }) =>
-      takeRoleBack(run, { switchover: { primary: host, timeline, token: run.token } }),
+      takeRoleBack(run, {
+        switchover: { primary: host, timeline, token: run.token, stopped: run.stoppedBefore },
+      }),
     leavesNothing: true,
   }),
   /** After 'record-end', which the other standbys see. */
@@ -317,15 +332,14 @@ const ownSteps = {
     run: turnPrimary,
   }),
   'follow-siblings': step<{ readonly siblings: SiblingFacts }>({
-    say: ({ siblings }, { publicName }) =>
-      `${siblings.siblings.map(({ target }) => target.name).join(', ')}: follow ${publicName}, and be seen following it`,
+    say: sayTurn,
     run: (run, { siblings }) => turnSiblings(run, siblings),
   }),
   'finish-switchover': step({
     say: () => 'record that the switchover is finished',
     run: async ({ server, actionFailure, turned }) => {
       // The next run repeats what has failed.
-      const isAllTurned = turned.every(({ result }) => result.kind === 'follows');
+      const isAllTurned = turned.every(({ result }) => result.kind !== 'failed');
       if (actionFailure === undefined && isAllTurned)
         await changeRecord(server.pgdata, { switchover: undefined });
     },

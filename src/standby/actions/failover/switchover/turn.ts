@@ -15,7 +15,9 @@ export interface Turned {
   readonly name: string;
   readonly result:
     | { readonly kind: 'follows'; readonly how: AnswerOf<'follow'> }
-    | { readonly kind: 'failed'; readonly reason: string };
+    | { readonly kind: 'failed'; readonly reason: string }
+    /** It was stopped before the switchover. `command` makes it follow there. */
+    | { readonly kind: 'left stopped'; readonly command: string };
 }
 
 /** It may have to wait for WAL: start_timeout and wal_timeout of its own INI file are its limits. */
@@ -88,16 +90,24 @@ async function askRemaining(run: SwitchoverRun): Promise<readonly Remark[]> {
   }
 }
 
-async function turnSibling(
-  run: SwitchoverRun,
-  { list }: SiblingFacts,
-  { target, answer }: Sibling,
-): Promise<Turned> {
+/** By its own word, its server does not run. */
+export function isStopped({ answer }: Sibling): boolean {
+  return answer.kind === 'answered' && answer.said.server === 'down';
+}
+
+async function turnSibling(run: SwitchoverRun, { list }: SiblingFacts, sibling: Sibling): Promise<Turned> {
+  const { target, answer } = sibling;
   const { name } = target;
   if (answer.kind === 'self') return failed(name, new Error('it is this host'));
   if (list?.kind !== 'known' || answer.kind !== 'answered') {
     const reason = 'reason' in answer ? answer.reason : 'it belongs to another cluster';
     return failed(name, new Error(reason));
+  }
+  if (isStopped(sibling) && run.stoppedBefore.includes(name)) {
+    const { program, iniFile } = answer.command;
+    const { host, port } = await request(run);
+    const command = `${program} -C ${iniFile} --follow ${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return { name, result: { kind: 'left stopped', command } };
   }
   const { deps } = run.server;
   const args = await request(run);
@@ -121,6 +131,8 @@ export async function turnSiblings(run: SwitchoverRun, siblings: SiblingFacts): 
 
 export function describeTurned({ name, result }: Turned): string {
   if (result.kind === 'failed') return `${name} does not follow this host yet: ${result.reason}`;
+  if (result.kind === 'left stopped')
+    return `${name} was stopped before the switchover, and stays so. To start it, on that host: ${quoted(result.command)}`;
   const { by, lsn } = result.how;
   const how = by === 'streaming' ? 'streams from it' : 'replays its WAL from the archive';
   return `${name} follows this host: ${how}, up to LSN ${quoted(lsn)}`;
