@@ -19,6 +19,11 @@ export interface Verdict {
   readonly hint?: string | undefined;
 }
 
+/** A check that was skipped because another one has found something: that one says what. */
+export interface Dependent extends Verdict {
+  readonly dependsOn: string;
+}
+
 interface Check<Context> {
   /** The question that it answers, for the documentation. */
   readonly what: string;
@@ -47,6 +52,17 @@ export const good = (says: string, hint?: string): Verdict => ({ result: 'ok', s
 export const failure = (says: string, hint?: string): Verdict => ({ result: 'failed', says, hint });
 export const unknown = (says: string, hint?: string): Verdict => ({ result: 'unknown', says, hint });
 export const skipped = (says: string): Verdict => ({ result: 'skipped', says });
+
+export function dependent(says: string, dependsOn: string): Dependent {
+  return { result: 'skipped', says: `${says}: see the check ${dependsOn}`, dependsOn };
+}
+
+/** Nobody has run the check that would have said it. */
+function withoutThatCheck(verdict: Verdict, ran: readonly string[]): Verdict {
+  if (!('dependsOn' in verdict)) return verdict;
+  const { dependsOn, ...rest } = verdict as Dependent;
+  return ran.includes(dependsOn) ? rest : { ...rest, result: 'unknown' };
+}
 
 /** The same for one of several things that a check is about. */
 export function of(about: string, verdict: Verdict): Verdict {
@@ -80,6 +96,7 @@ async function runCheck<Context>(
   name: string,
   check: Check<Context>,
   context: Context,
+  ran: readonly string[],
 ): Promise<readonly CheckResult[]> {
   const startMs = monotonicMs();
   const limit = afterLimit();
@@ -94,7 +111,7 @@ async function runCheck<Context>(
     limit.clear();
   }
   const tookS = Math.round((monotonicMs() - startMs) / 10) / 100;
-  return [verdicts].flat().map((verdict) => ({ ...verdict, name, tookS }));
+  return [verdicts].flat().map((verdict) => ({ ...withoutThatCheck(verdict, ran), name, tookS }));
 }
 
 /**
@@ -109,7 +126,8 @@ export async function runChecks<Context>(
   context: Context,
 ): Promise<readonly CheckResult[]> {
   const chosen = Object.entries(checks).filter(([name]) => names.length === 0 || names.includes(name));
-  const found = await Promise.all(chosen.map(([name, check]) => runCheck(deps, name, check, context)));
+  const ran = chosen.map(([name]) => name);
+  const found = await Promise.all(chosen.map(([name, check]) => runCheck(deps, name, check, context, ran)));
   return found.flat();
 }
 

@@ -1,20 +1,15 @@
 /** The verdicts that both programs have, on this host and on the other one. Pure. */
-import { durationText, sizeText } from '../amounts.ts';
+import { sizeText } from '../amounts.ts';
+import { describeOffset, isOff, setClocks } from '../status/clocks.ts';
 import { type DiskUse, judgeDisk, type StatusLimits } from '../status/limits.ts';
 import { quoted } from '../system/printable.ts';
+import type { ClockOffset } from '../system/remote-clock.ts';
 import { failure, good, unknown, type Verdict } from './check.ts';
 
-/** Ages and lags of two hosts are compared by people and by monitoring; PostgreSQL itself does not mind. */
-const greatestSkewS = 10;
-
-/** @param skewS the other host's clock minus ours; `withinS`: the time that the question took */
-export function judgeClock(host: string, skewS: number | undefined, withinS: number): Verdict {
-  if (skewS === undefined) return unknown(`${host} did not say its time`);
-  const off = Math.abs(skewS);
-  const words = `the clock of ${host} is ${durationText(off)} ${skewS < 0 ? 'behind' : 'ahead of'} this host's`;
-  if (off <= greatestSkewS + withinS)
-    return good(off < 1.5 + withinS ? `the clocks of ${host} and this host agree` : words);
-  return failure(words, 'Let both hosts set their clocks by NTP (chrony, systemd-timesyncd).');
+export function judgeClock(host: string, offset: ClockOffset | undefined): Verdict {
+  if (offset === undefined) return unknown(`${host} did not say its time`);
+  const words = describeOffset(host, offset);
+  return isOff(offset) ? failure(words, setClocks) : good(words);
 }
 
 export interface SpaceUse extends DiskUse {
@@ -56,21 +51,35 @@ function rsyncVersionIn(text: string): string | undefined {
   return /\bversion v?(\d+\.\d+[\w.]*)/.exec(text)?.[1];
 }
 
-/** The rsync of the other end. `configured`: whether the INI file says that it is one of 2.x. */
-export function judgeRsync(host: string, said: string, configured: 2 | 3): Verdict {
-  const version = rsyncVersionIn(said);
-  if (version === undefined)
+/**
+ * The rsyncs of both ends by their own words. `configured`: `rsync_version`, which must be 2 if one of them is of 2.x;
+ * undefined where the INI file has no such key.
+ */
+export function judgeRsync(
+  host: string,
+  said: { readonly here: string; readonly there: string },
+  configured: 2 | 3 | undefined,
+): Verdict {
+  const there = rsyncVersionIn(said.there);
+  const here = rsyncVersionIn(said.here);
+  if (there === undefined)
     return failure(
-      `there is no rsync on ${host}: ${quoted(said, 200) || 'it printed nothing'}`,
+      `there is no rsync on ${host}: ${quoted(said.there, 200) || 'it printed nothing'}`,
       'Install it there, or add --rsync-path=PATH to rsync_flags:.',
     );
-  const isOld = version.startsWith('2.');
-  if (isOld !== (configured === 2))
+  if (here === undefined)
+    return unknown(
+      `rsync on ${host} is ${there}, and the one here does not say its version`,
+      'See the check paths.',
+    );
+  const words = `rsync on ${host} is ${there}, and ${here} here`;
+  const isOld = [there, here].some((version) => version.startsWith('2.'));
+  if (configured !== undefined && isOld !== (configured === 2))
     return failure(
-      `rsync on ${host} is ${version}, but the INI file says rsync_version: ${configured}`,
+      `${words}, but the INI file says rsync_version: ${configured}`,
       `Set rsync_version: ${isOld ? 2 : 3}.`,
     );
-  return good(`rsync on ${host} is ${version}`);
+  return good(words);
 }
 
 /** The release without what distinguishes builds of it: `2.0` of `2.0.0-dev`. */

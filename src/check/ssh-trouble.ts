@@ -70,6 +70,17 @@ function noAnswer(target: SshTarget, said: string): Verdict | undefined {
   );
 }
 
+/** ssh itself fails with 255; any other status is that of what ran there instead of sh. */
+function noShell(target: SshTarget, said: string, reason: string): Verdict | undefined {
+  const isOther = /exit status (?!255\b)\d+/.test(reason);
+  if (!isOther && !/rrsync|SSH_ORIGINAL_COMMAND|account is currently not available/.test(said))
+    return undefined;
+  return failure(
+    `${target.host} lets us in, but runs no sh for us: ${quoted(reason)}`,
+    `Our key there may run one command only (command= in ~${target.user}/.ssh/authorized_keys, or rrsync), or ${target.user} has no login shell: both sh and rsync must be run as we ask.`,
+  );
+}
+
 /**
  * @param reason why the connection was lost
  * @param said all that ssh printed
@@ -87,6 +98,7 @@ export function judgeSshFailure(
     unknownKey(target, text) ??
     noSuchName(target, text, words) ??
     noAnswer(target, text) ??
+    noShell(target, text, reason) ??
     failure(
       `${target.host} cannot be reached: ${quoted(reason)}`,
       `This must work by hand: ${sshByHand(target)}`,

@@ -154,6 +154,8 @@ function factsAt({ since, before, value }: At) {
     replicationLsnSuffix: value('location', ['10', 'lsn']),
     /** A database records the version of its collation. "pg_database" */
     recordsCollationVersion: since('15'),
+    /** Collations of ICU, whose versions the server can say. "pg_collation" */
+    hasIcuCollations: since('10'),
     /** `replay_lag`. "Monitoring Database Activity" */
     hasReplayLag: since('10'),
 

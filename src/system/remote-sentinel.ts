@@ -1,10 +1,11 @@
+import { clockScript } from './remote-clock.ts';
 import { parseSentinel, type Sentinel, sentinelName } from './sentinel.ts';
 import { shellQuote } from './shell-quote.ts';
 import type { RemoteShell } from './ssh.ts';
 
-/** The sentinel of an archive directory on another host. */
+/** The sentinel of an archive directory on another host. `lines`: all that was printed, with the time there (`clockOffset`). */
 export type RemoteSentinel =
-  | { readonly kind: 'read'; readonly sentinel: Sentinel }
+  | { readonly kind: 'read'; readonly sentinel: Sentinel; readonly lines: readonly string[] }
   /** The host answered, and its archive has no sentinel that proves anything. */
   | { readonly kind: 'none'; readonly reason: string }
   | { readonly kind: 'lost'; readonly reason: string };
@@ -14,6 +15,7 @@ const sentinelBytes = 64 * 1024;
 /** Each line of the sentinel begins with a mark, so that it is found among other output. */
 function sentinelScript(archivedir: string): string {
   return `LC_ALL=C; export LC_ALL
+${clockScript}
 cd ${shellQuote(archivedir)} 2>/dev/null || { echo 'no directory'; exit 0; }
 [ -f ${sentinelName} ] || { echo 'no sentinel'; exit 0; }
 head -c ${sentinelBytes} ${sentinelName} | sed 's/^/: /'`;
@@ -34,6 +36,6 @@ export async function readRemoteSentinel(
     return { kind: 'none', reason: `${archivedir} has no ${sentinelName} there` };
   const text = lines.filter((line) => line.startsWith(': ')).map((line) => line.slice(2));
   const sentinel = parseSentinel(text.join('\n'));
-  if (sentinel !== undefined) return { kind: 'read', sentinel };
+  if (sentinel !== undefined) return { kind: 'read', sentinel, lines };
   return { kind: 'none', reason: `${archivedir}/${sentinelName} there names no cluster` };
 }

@@ -10,6 +10,14 @@ export interface RsyncProgram {
   readonly version: 2 | 3;
 }
 
+/** The command that runs as rsync at the other end, according to the user's flags: for the shell there. */
+export function remoteRsync(flags: readonly string[]): string {
+  const index = flags.findIndex((flag) => flag.startsWith('--rsync-path'));
+  const flag = flags[index];
+  if (flag === undefined) return 'rsync';
+  return flag === '--rsync-path' ? (flags[index + 1] ?? 'rsync') : flag.slice('--rsync-path='.length);
+}
+
 /** The exit statuses of rsync that we distinguish (manual, "EXIT VALUES"). */
 export type RsyncOutcome =
   /** `vanished`: 24, files vanished while it ran. Harmless only while a live data directory is copied. */

@@ -35,6 +35,10 @@ function verb<A extends Arguments, F extends Guards>(args: A, answer: F): Verb<A
 const isLsnText = (value: unknown): value is string =>
   typeof value === 'string' && /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/.test(value);
 
+/** A number of bytes: JSON can also say one that is endless. */
+const isAmount = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0;
+
 /** A path that another host gives us: rsync reads from there. */
 const isAbsolutePath = (value: unknown): value is string =>
   typeof value === 'string' && value.startsWith('/') && printable(value) === value;
@@ -129,7 +133,9 @@ export const verbs = {
       /** A failover that takes the primary's role opens the server there, or has opened it and is not finished yet. */
       takesRole: is.optional(is.boolean),
       /** The file system of its archivedir, in bytes; `free` without what only root may use. */
-      disk: is.optional(is.object({ bytes: is.number, free: is.number })),
+      disk: is.optional(is.object({ bytes: isAmount, free: isAmount })),
+      /** The major version of PostgreSQL in pgdata, as PG_VERSION has it. */
+      version: is.optional(is.text),
     },
   ),
   /**

@@ -115,6 +115,14 @@ test('cmd_archiver --check finds nothing on a healthy pair, and names each typic
     /^standby1 does not let us in as user .*: no key of .* is authorised there$/,
   );
   expect(unauthorised.hint).toContain(`~${world.user}/.ssh/authorized_keys on standby1`);
+  writeFileSync(authorized, `command="eval \\"$SSH_ORIGINAL_COMMAND\\"" ${keys.toString()}`);
+  expect(await trouble('ssh', 'archive', 'links', 'versions')).toMatchObject({
+    about: 'standby1',
+    result: 'unknown',
+    says: expect.stringContaining('is limited to a forced command, which lets sh through') as string,
+  });
+  writeFileSync(authorized, `command="echo hello" ${keys.toString()}`);
+  expect((await trouble('ssh')).says).toMatch(/^standby1 lets us in, but runs no sh for us: /);
   writeFileSync(authorized, keys);
 
   const knownHosts = join(primary.host.directory, 'ssh', 'known_hosts');
@@ -259,7 +267,19 @@ test('cmd_standby --check finds nothing before and after the base backup, and na
   expectExit(await world.cmdStandby(standby, ['-B']), 0);
   expectExit(await world.cmdStandby(standby, ['-S']), 0);
   const running = await check();
-  expect(troubles(running).filter(({ name }) => name !== 'switchover')).toEqual([]);
+  expect(troubles(running)).toEqual([]);
+  const archiverIni = join(standby.host.directory, 'etc', 'cmd_archiver.ini');
+  expect(running.checks.find(({ name }) => name === 'switchover')).toMatchObject({
+    result: 'skipped',
+    says: `--switchover is not set up: ${archiverIni} (archiver_ini:) does not exist here`,
+  });
+  const ofPrimary = reportOf(await world.cmdArchiver(primary, ['--check', 'versions', '--json']));
+  expect(ofPrimary.code).toBe(0);
+  expect(ofPrimary.checks.map(({ says }) => says)).toEqual([
+    expect.stringMatching(/^rsync on standby1 is 3\S+, and 3\S+ here$/),
+    expect.stringContaining('cmd_standby on standby1 is of the same release'),
+    `standby1 has a base backup of PostgreSQL ${primary.major}, as this server is`,
+  ]);
   expect(running.checks.find(({ name }) => name === 'restore')?.says).toMatch(
     /^restore_command fetched 00000001\w{16}, and it is whole and of this cluster$/,
   );

@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
-import { writeScript } from '../harness/host.ts';
+import { type Host, writeScript } from '../harness/host.ts';
 import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { processesOf } from '../harness/process-table.ts';
@@ -68,6 +68,22 @@ async function withSettings(server: Server, settings: Readonly<Record<string, st
 async function writeSegment(primary: Primary): Promise<string> {
   await primary.sql('CREATE TABLE IF NOT EXISTS numbers AS SELECT generate_series(1, 1000) AS n');
   return primary.switchWal();
+}
+
+/** From the next login on, `date` there says a time that is that much later. */
+function withLyingDate(host: Host, seconds: number): () => void {
+  const name = `clock-${seconds}`;
+  const directory = join(host.directory, name);
+  mkdirSync(directory);
+  const date = `[ "$*" = +%s ] && exec /bin/date -d '${seconds} seconds' +%s\nexec /bin/date "$@"`;
+  renameSync(writeScript(host, name, date), join(directory, 'date'));
+  const keys = join(host.directory, 'ssh', 'authorized_keys');
+  const before = readFileSync(keys, 'utf8');
+  writeFileSync(keys, `command="PATH=${directory}:$PATH; eval \\"$SSH_ORIGINAL_COMMAND\\"" ${before}`);
+  return () => {
+    writeFileSync(keys, before);
+    rmSync(directory, { recursive: true });
+  };
 }
 
 function withLine(file: string, line: string): () => void {
@@ -203,6 +219,14 @@ const ofPrimary: readonly Trouble[] = [
     },
   },
   {
+    what: 'a clock that is 5 minutes off',
+    name: 'clock',
+    about: 'standby1',
+    level: 'warning',
+    args: ['--live'],
+    plant: ({ standby }) => Promise.resolve(withLyingDate(standby.host, -300)),
+  },
+  {
     what: 'a standby that has left this timeline',
     name: 'standby',
     about: 'standby1',
@@ -225,6 +249,26 @@ const ofStandby: readonly Trouble[] = [
       await standby.sql('SELECT pg_wal_replay_pause()');
       return () => standby.sql('SELECT pg_wal_replay_resume()');
     },
+  },
+  {
+    what: 'a delay that nobody asked for',
+    name: 'delayed',
+    level: 'warning',
+    plant: async ({ standby }) => {
+      await standby.sql("ALTER SYSTEM SET recovery_min_apply_delay = '1h'");
+      await standby.reload();
+      return async () => {
+        await standby.sql('ALTER SYSTEM RESET recovery_min_apply_delay');
+        await standby.reload();
+      };
+    },
+  },
+  {
+    what: 'a clock that is 5 minutes off',
+    name: 'clock',
+    about: 'primary',
+    level: 'warning',
+    plant: ({ primary }) => Promise.resolve(withLyingDate(primary.host, 300)),
   },
   {
     what: 'a stream that is refused',

@@ -26,7 +26,13 @@ interface Content {
 }
 
 type Audit =
-  | { readonly kind: 'known'; readonly finding: Finding; readonly content: Content | undefined }
+  | {
+      readonly kind: 'known';
+      readonly finding: Finding;
+      readonly content: Content | undefined;
+      /** Lines of the ledger that are not understood: what they record was not looked for. */
+      readonly unread: number;
+    }
   | { readonly kind: 'unknown'; readonly reason: string };
 
 /** The digest of the segment as it is here; undefined if it is here no more. */
@@ -73,14 +79,14 @@ async function compareContent(
 
 async function auditLane(deps: ArchiverDeps, lane: Lane, cluster: Cluster, digests: boolean): Promise<Audit> {
   // Read first: a segment that is delivered meanwhile is not looked for.
-  const { layout, ranges } = await readLedger(deps, lane.name);
+  const { layout, ranges, refused } = await readLedger(deps, lane.name);
   if (layout === undefined || ranges.length === 0)
     return { kind: 'unknown', reason: 'the ledger records no delivery' };
   const asked = await askInventory(deps, lane, cluster.systemIdentifier, digests);
   if (asked.kind === 'unknown') return asked;
   const finding = compareLedger(ranges, asked.inventory, layout);
   const content = digests ? await compareContent(deps, cluster, finding, asked.inventory) : undefined;
-  return { kind: 'known', finding, content };
+  return { kind: 'known', finding, content, unread: refused.length };
 }
 
 /** One standby that cannot be asked must not hide the others. */
@@ -98,17 +104,23 @@ async function auditSafely(
   }
 }
 
-function isFlawless(audit: Audit): boolean {
-  if (audit.kind === 'unknown') return false;
-  const { finding, content } = audit;
-  return finding.missing.length === 0 && finding.wrongSize.length === 0 && (content?.other.length ?? 0) === 0;
+function verdictOf(audit: Audit): 'whole' | 'faulty' | 'unknown' {
+  if (audit.kind === 'unknown') return 'unknown';
+  const { finding, content, unread } = audit;
+  const faults = finding.missing.length + finding.wrongSize.length + (content?.other.length ?? 0);
+  if (faults > 0) return 'faulty';
+  return unread > 0 ? 'unknown' : 'whole';
 }
+
+const unreadWords = (lines: number): string =>
+  `${lines === 1 ? 'a line' : `${lines} lines`} of its ledger cannot be read (--ledger names them): what was recorded there was not looked for`;
 
 function summaryOf({ from, expected, aside, missing, wrongSize }: Finding): string {
   if (from === undefined) return 'no delivered segment is newer than its restartpoint';
   const lacking = missing.reduce((sum, { segments }) => sum + segments, 0);
   const there = expected - aside - lacking - wrongSize.length;
-  const moved = aside === 0 ? '' : `, ${aside} were moved aside there`;
+  const moved =
+    aside === 0 ? '' : `, ${aside} were moved aside there, or are behind the end of a timeline that was left`;
   return `${there} of ${expected} delivered segments from ${from} on are there${moved}`;
 }
 
@@ -120,8 +132,9 @@ function report({ report: say }: ArchiverDeps, name: string, audit: Audit): void
     line(`unknown: ${quoted(audit.reason)}`);
     return;
   }
-  const { finding, content } = audit;
+  const { finding, content, unread } = audit;
   line(summaryOf(finding));
+  if (unread > 0) line(`unknown: ${unreadWords(unread)}`);
   for (const { first, last, segments } of finding.missing)
     line(`missing: ${first === last ? first : `${first} to ${last} (${segments})`}`);
   for (const { name: segment, size } of finding.wrongSize) line(`wrong size: ${segment} has ${size} bytes`);
@@ -134,10 +147,12 @@ function report({ report: say }: ArchiverDeps, name: string, audit: Audit): void
 
 function shownOf(name: string, audit: Audit) {
   if (audit.kind === 'unknown') return { standby: name, verdict: 'unknown', reason: audit.reason };
+  const { unread } = audit;
   const { from, expected, aside, missing, wrongSize } = audit.finding;
   return {
     standby: name,
-    verdict: isFlawless(audit) ? 'whole' : 'faulty',
+    verdict: verdictOf(audit),
+    ...(unread === 0 ? {} : { reason: unreadWords(unread) }),
     ...(from === undefined ? {} : { from }),
     expected,
     aside,
@@ -185,5 +200,5 @@ export async function audit(
       standbys: audits.map(({ name, audit: one }) => shownOf(name, one)),
     });
   else for (const { name, audit: one } of audits) report(deps, name, one);
-  return audits.every(({ audit: one }) => isFlawless(one)) ? 0 : exitCodes.failure;
+  return audits.every(({ audit: one }) => verdictOf(one) === 'whole') ? 0 : exitCodes.failure;
 }

@@ -16,6 +16,7 @@ import {
   checkArchives,
   checkClocks,
   checkHosts,
+  checkLinks,
   checkSpaceThere,
   checkSsh,
   checkVersions,
@@ -50,14 +51,21 @@ export const archiverChecks = {
   },
   hosts: { what: 'no standby is this very host', run: checkHosts },
   ssh: {
-    what: "each standby's name, host key, our key there, and a login that prints nothing",
+    what: "each standby's name, host key, our key there, whether a forced command limits it, and a login that prints nothing",
     run: checkSsh,
   },
   archive: {
     what: 'its archivedir is of this cluster and not of a promoted standby, can be written, and has hard links',
     run: checkArchives,
   },
-  versions: { what: 'rsync and cmd_standby there', run: checkVersions },
+  links: {
+    what: 'nobody else owns a symbolic link on the way to pg_wal, l_archivedir and its archivedir',
+    run: checkLinks,
+  },
+  versions: {
+    what: 'rsync and this program on both hosts, and the PostgreSQL of its base backup',
+    run: checkVersions,
+  },
   room: { what: 'its archivedir has space and inodes', run: checkSpaceThere },
   clock: { what: "its clock agrees with this host's", run: checkClocks },
   delivery: {

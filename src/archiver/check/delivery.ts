@@ -5,7 +5,16 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { durationText } from '../../amounts.ts';
-import { failure, good, of, skipped, unknown, type Verdict, verdictOfError } from '../../check/check.ts';
+import {
+  dependent,
+  failure,
+  good,
+  of,
+  skipped,
+  unknown,
+  type Verdict,
+  verdictOfError,
+} from '../../check/check.ts';
 import { switchWalSql } from '../../postgres/backup-sql.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { parseVersion } from '../../postgres/version.ts';
@@ -80,15 +89,19 @@ async function lastFailure(ask: Ask): Promise<string> {
 async function archiveAgain(
   check: ArchiverCheck,
   { directory, name }: Switched,
-): Promise<Verdict | undefined> {
+  says: string,
+): Promise<Verdict> {
   const path = join(directory, name);
-  if (!(await exists(path))) return undefined;
+  if (!(await exists(path)))
+    return good(says, 'A second time was not tried: PostgreSQL has removed or recycled the segment already.');
   const program = join(programRoot(), 'bin', 'cmd_archiver');
   const result = await check.deps.run(
     { program, args: ['-C', check.iniFile, '-F', path] },
     { limitMs: archivedLimitMs },
   );
-  if (succeeded(result)) return undefined;
+  if (succeeded(result)) return good(`${says}, and a second time`);
+  // A server that writes much may have recycled it meanwhile.
+  if (!(await exists(path))) return unknown(`${says}; whether it does so a second time could not be seen`);
   return failure(
     `${name} was archived, but not a second time: ${describeResult(result)}`,
     'PostgreSQL may ask for a segment again after a crash, and would then archive nothing more.',
@@ -143,6 +156,9 @@ async function arrived(
     if (ours === undefined || theirs === undefined)
       return unknown(`${says}; its contents could not be compared`);
     if (ours === theirs) return good(`${says}, with the same contents`);
+    // By now another segment may have this name here: PostgreSQL recycles them.
+    if (ours !== (await digestHere(check, switched)))
+      return unknown(`${says}; its contents could not be compared`);
     return failure(
       `${path} there has other contents than here`,
       `Abandon that standby and make a new base backup there: ${check.command} --abandon ${standby.lane.name}`,
@@ -168,11 +184,11 @@ async function prove(check: ArchiverCheck, ask: Ask): Promise<readonly Verdict[]
       ),
     ];
   const archivedS = (check.deps.monotonicMs() - startMs) / 1000;
-  const again = await archiveAgain(check, switched);
+  const says = `PostgreSQL archived ${name} in ${durationText(archivedS)}`;
+  const here = await archiveAgain(check, switched, says);
   const arrivals = check.standbys.map(async (standby) =>
     of(standby.lane.name, await arrived(check, standby, switched, startMs).catch(verdictOfError)),
   );
-  const here = again ?? good(`PostgreSQL archived ${name} in ${durationText(archivedS)}, and a second time`);
   return [here, ...(await Promise.all(arrivals))];
 }
 
@@ -180,22 +196,21 @@ function notTried(
   { dryRun, deps }: ArchiverCheck,
   view: ServerView,
   isInRecovery: boolean,
-): string | undefined {
-  if (dryRun) return '--dry-run leaves it out: it would write a record and end the segment';
-  if (view.kind !== 'seen') return 'the server could not be asked: see the check server';
-  if (isInRecovery) return 'the server is a standby';
-  return deps.settings.state === 'offline' ? 'state is offline' : undefined;
+): Verdict | undefined {
+  if (dryRun) return skipped('--dry-run leaves it out: it would write a record and end the segment');
+  if (view.kind !== 'seen') return dependent('the server could not be asked', 'server');
+  if (isInRecovery) return dependent('the server is a standby', 'role');
+  return deps.settings.state === 'offline' ? dependent('state is offline', 'archiving') : undefined;
 }
 
 export async function checkDelivery(check: ArchiverCheck): Promise<Verdict | readonly Verdict[]> {
   const { deps, iniFile } = check;
   const view = await check.server();
   const cluster = await check.cluster().catch(() => undefined);
-  if (cluster === undefined) return skipped('the cluster here is not known: see the check pgdata');
-  const reason = notTried(check, view, cluster.isInRecovery);
-  if (reason !== undefined || view.kind !== 'seen') return skipped(reason ?? '');
+  if (cluster === undefined) return dependent('the cluster here is not known', 'pgdata');
+  const notDone = notTried(check, view, cluster.isInRecovery);
+  if (notDone !== undefined || view.kind !== 'seen') return notDone ?? [];
   const own = await judgeOwnArchiving(view.archiving, { pgdata: deps.settings.pgdata, iniFile });
-  if (own.kind === 'wrong')
-    return skipped('PostgreSQL does not archive by this program: see the check archiving');
+  if (own.kind === 'wrong') return dependent('PostgreSQL does not archive by this program', 'archiving');
   return prove(check, view.ask);
 }

@@ -7,6 +7,7 @@ import { spaceOf } from '../../check/space.ts';
 import { type ExpectedPath, listExpectedPaths } from '../../config/expected-paths.ts';
 import { archiverOptions } from '../../config/options-archiver.ts';
 import { inMegabytes } from '../../megabytes.ts';
+import { systemErrorCode } from '../../system/durable.ts';
 import { findOpenIni, letsOthersWrite, octalMode } from '../../system/file-modes.ts';
 import { isLocked } from '../../system/lock.ts';
 import { runningDataDirectories } from '../../system/postmaster.ts';
@@ -45,8 +46,9 @@ export async function checkIniFile({ iniFile }: ArchiverCheck): Promise<Verdict>
 
 /** PostgreSQL runs archive_command as the owner of pgdata: what another user made, it could not use. */
 async function judgeOwner(key: string, path: string, me: string): Promise<Verdict> {
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined) return of(key, skipped(`${path} does not exist`));
+  const found = await stat(path).catch((error: unknown) => systemErrorCode(error) ?? String(error));
+  if (found === 'ENOENT') return of(key, skipped(`${path} does not exist`));
+  if (typeof found === 'string') return of(key, unknown(`${path} cannot be looked at: ${found}`));
   if (found.uid !== process.getuid?.())
     return of(
       key,
@@ -103,7 +105,18 @@ export async function checkLanes(check: ArchiverCheck): Promise<readonly Verdict
         { name: lane.name, state: { kind: 'seen', value, atMs: deps.now() } },
         { command },
       );
-      if (findings.length === 0) return [of(lane.name, good('it takes WAL, as far as is known here'))];
+      if (findings.length === 0)
+        return [
+          of(
+            lane.name,
+            value.health === 'behind'
+              ? unknown(
+                  'it is behind: its queue is not empty, or was not when this was last seen',
+                  `${command} --flush sends what is queued and shows each error.`,
+                )
+              : good('it takes WAL, as far as is known here'),
+          ),
+        ];
       return findings.map(({ message, hint }) => of(lane.name, failure(message, hint)));
     }),
   );
@@ -139,7 +152,12 @@ export async function checkShipper(check: ArchiverCheck): Promise<Verdict> {
       'no shipper runs: queued WAL is not sent until the next segment is archived',
       `Run ${command} --ship as a service (doc/shipping.md), or see shipper.log in ${deps.layout.privateDirectory}.`,
     );
-  return good('no shipper runs yet: archive_command starts one with the next segment');
+  if (server.kind === 'seen' && server.statistics !== undefined)
+    return good('no shipper runs yet: archive_command starts one with the next segment');
+  return unknown(
+    'no shipper runs, and whether WAL was archived before is not known',
+    `The check server shows why; up to 9.3 PostgreSQL does not say it. archive_command starts a shipper when it is needed; as a service: ${command} --ship (doc/shipping.md).`,
+  );
 }
 
 export async function checkSpace({ deps: { settings, layout } }: ArchiverCheck): Promise<readonly Verdict[]> {

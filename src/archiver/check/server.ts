@@ -2,7 +2,7 @@
 import { realpath } from 'node:fs/promises';
 import { readFile } from 'node:fs/promises';
 import { durationText } from '../../amounts.ts';
-import { failure, good, skipped, unknown, type Verdict } from '../../check/check.ts';
+import { dependent, failure, good, skipped, unknown, type Verdict } from '../../check/check.ts';
 import { untestedRelease } from '../../postgres/capabilities.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { NotKnown } from '../../status/fact.ts';
@@ -14,7 +14,7 @@ import { type Ask, describeStatistics, type ServerView } from '../wal/server-vie
 import type { ArchiverCheck } from './context.ts';
 import { otherServers } from './local.ts';
 
-const notReached = 'the server could not be asked: see the check server';
+const notReached = dependent('the server could not be asked', 'server');
 
 /** Why psql could not log in, with the line or setting that lets it in. Pure. */
 export function judgeLogin(reason: string, psql: string, me: string): Verdict {
@@ -51,7 +51,7 @@ async function asking(
   use: (seen: Extract<ServerView, { kind: 'seen' }>) => Promise<Verdict>,
 ): Promise<Verdict> {
   const view = await check.server();
-  return view.kind === 'seen' ? use(view) : skipped(notReached);
+  return view.kind === 'seen' ? use(view) : notReached;
 }
 
 function remarkOn(text: string): string | undefined {

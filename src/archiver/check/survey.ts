@@ -1,6 +1,11 @@
 /** The facts that one connection to a standby shows: everything that --check has to say of that host but the arrival of WAL. */
+import { linksScript } from '../../check/links.ts';
+import { forcedScript } from '../../check/login.ts';
+import { type ClockOffset, clockOffset, clockScript } from '../../system/remote-clock.ts';
+import { remoteRsync } from '../../system/rsync.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell, SshTarget } from '../../system/ssh.ts';
+import { callVerb, type VerbResult } from '../../verbs/call.ts';
 import type { Hello } from '../delivery/delivery.ts';
 import { sayHello } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
@@ -10,10 +15,12 @@ import type { Lane } from '../lane/lane.ts';
 import type { Cluster } from '../wal/cluster.ts';
 
 export interface HostFacts {
-  /** Its clock minus ours, in seconds; undefined if it did not say its time. */
-  readonly skewS: number | undefined;
-  /** Seconds that the question took. */
-  readonly withinS: number;
+  /** Undefined if it did not say its time. */
+  readonly clock: ClockOffset | undefined;
+  /** The login is limited to a forced command. */
+  readonly isForced: boolean;
+  /** See `linksScript`. */
+  readonly links: readonly string[];
   readonly rsync: string;
   readonly space: readonly string[];
   readonly inodes: readonly string[];
@@ -25,6 +32,8 @@ export interface Survey {
   readonly archive: Hello | { readonly trouble: Trouble } | undefined;
   /** The version of cmd_standby there, or what it said instead; undefined if the sentinel does not name it. */
   readonly program: string | undefined;
+  /** Its own word about its server; undefined if it was not asked. */
+  readonly status: VerbResult<'status'> | undefined;
 }
 
 export type Surveyed =
@@ -37,18 +46,11 @@ export type Surveyed =
       readonly said?: string;
     };
 
-/** `--rsync-path` among the user's own flags. */
-function rsyncThere(flags: readonly string[]): string {
-  const at = flags.findIndex((flag) => flag.startsWith('--rsync-path'));
-  const flag = flags[at];
-  if (flag === undefined) return 'rsync';
-  // Its value is a command line for the shell there.
-  return flag.includes('=') ? flag.slice(flag.indexOf('=') + 1) : (flags[at + 1] ?? 'rsync');
-}
-
 function factsScript(archivedir: string, rsync: string): string {
   return `LC_ALL=C; export LC_ALL
-printf 'time %s\\n' "$(date +%s)"
+${clockScript}
+${forcedScript}
+${linksScript(archivedir)}
 ${rsync} --version 2>&1 | sed -n '1s/^/rsync /p'
 cd ${shellQuote(archivedir)} 2>/dev/null || exit 0
 df -Pk . 2>/dev/null | sed 's/^/space /'
@@ -58,18 +60,17 @@ df -Pi . 2>/dev/null | sed 's/^/inodes /'`;
 async function askFacts(deps: ArchiverDeps, shell: RemoteShell, lane: Lane): Promise<HostFacts | undefined> {
   const { r_archivedir, rsync_flags, ssh_timeout } = lane.standby;
   const beforeMs = deps.now();
-  const result = await shell.run(factsScript(r_archivedir, rsyncThere(rsync_flags)), {
+  const result = await shell.run(factsScript(r_archivedir, remoteRsync(rsync_flags)), {
     limitMs: ssh_timeout * 1000,
   });
   const afterMs = deps.now();
   if (result.kind === 'lost') return undefined;
   const under = (word: string): string[] =>
     result.lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1));
-  const time = Number(under('time')[0]);
   return {
-    // It says whole seconds.
-    skewS: time > 0 ? time + 0.5 - (beforeMs + afterMs) / 2000 : undefined,
-    withinS: Math.max(0, afterMs - beforeMs) / 1000,
+    clock: clockOffset(result.lines, beforeMs, afterMs),
+    isForced: result.lines.includes('forced'),
+    links: result.lines,
     rsync: under('rsync')[0] ?? '',
     space: under('space'),
     inodes: under('inodes'),
@@ -102,6 +103,16 @@ async function askProgram(
   return result.kind === 'lost' ? result.reason : result.lines.join(' ').trim();
 }
 
+async function askStatus(
+  shell: RemoteShell,
+  { standby }: Lane,
+  archive: Survey['archive'],
+): Promise<Survey['status']> {
+  const command = archive?.trouble === undefined ? archive?.sentinel.command : undefined;
+  if (command === undefined) return undefined;
+  return callVerb(shell, command, 'status', {}, standby.ssh_timeout * 1000);
+}
+
 /** Changes nothing there but a directory in `.incoming`, which it removes again. Rejects if there is no ssh here. */
 export async function surveyStandby(
   deps: ArchiverDeps,
@@ -112,7 +123,8 @@ export async function surveyStandby(
   const connected = await deps.withRemoteShell(deps, target, async (shell): Promise<Survey> => {
     const facts = await askFacts(deps, shell, lane);
     const archive = cluster && (await askArchive(deps, shell, lane, cluster));
-    return { facts, archive, program: await askProgram(shell, lane, archive) };
+    const program = await askProgram(shell, lane, archive);
+    return { facts, archive, program, status: await askStatus(shell, lane, archive) };
   });
   return { ...connected, target };
 }

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { type DiskFacts, diskSamples, observeDisks, withForecast } from '../../status/disks.ts';
-import { derive, type Fact, known, look, type LookDeps, NotKnown, valueOf } from '../../status/fact.ts';
+import { derive, type Fact, look, type LookDeps, NotKnown, valueOf } from '../../status/fact.ts';
 import { noSamples, sample, type Samples } from '../../status/samples.ts';
 import { trendOf } from '../../status/trend.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import { isLocked } from '../../system/lock.ts';
+import type { ClockOffset } from '../../system/remote-clock.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { isProofInForce } from '../lane/catch-up.ts';
 import { type Lane, lanesOf } from '../lane/lane.ts';
@@ -47,6 +48,8 @@ export interface StandbyFacts {
   readonly stream: Fact<Receiver | undefined>;
   /** By its own word; undefined if it was not asked. */
   readonly live: Fact<LiveFacts | undefined>;
+  /** The clock of its host; undefined if it was not asked. */
+  readonly clock: Fact<ClockOffset | undefined>;
 }
 
 export interface ArchiverFacts extends ServerFacts {
@@ -134,17 +137,25 @@ export async function observeCondition({ settings }: ArchiverDeps, lane: Lane): 
 
 type LaneFacts = Omit<StandbyFacts, 'stream'>;
 
+function askIfKnown(deps: StatusDeps, lane: Lane, cluster: Fact<Cluster>): ReturnType<typeof askLive> {
+  if (cluster.kind === 'seen') return askLive(deps, lane, cluster.value.systemIdentifier);
+  const unknown = () => Promise.reject(new NotKnown(cluster.reason));
+  return { live: unknown(), clock: unknown() };
+}
+
 async function observeLane(
   deps: StatusDeps,
   lane: Lane,
   asked: Fact<Cluster> | undefined,
 ): Promise<LaneFacts> {
-  const [state, queue, live] = await Promise.all([
+  const answer = asked && askIfKnown(deps, lane, asked);
+  const [state, queue, live, clock] = await Promise.all([
     look(deps, () => observeCondition(deps, lane)),
     look(deps, () => observeQueue(deps, lane)),
-    look(deps, async () => asked && (await askLive(deps, lane, known(asked).systemIdentifier))),
+    look(deps, async () => answer?.live),
+    look(deps, async () => answer?.clock),
   ]);
-  return { name: lane.name, state, queue, live };
+  return { name: lane.name, state, queue, live, clock };
 }
 
 function withStream(lane: LaneFacts, receivers: Fact<readonly Receiver[]>): StandbyFacts {

@@ -1,5 +1,6 @@
 /** The findings in the facts of cmd_archiver --status. Pure. */
 import { durationText, sizeText } from '../../amounts.ts';
+import { judgeOffset } from '../../status/clocks.ts';
 import { judgeDisks } from '../../status/disks.ts';
 import { type Fact, valueOf } from '../../status/fact.ts';
 import { type Finding, unknownFinding } from '../../status/finding.ts';
@@ -213,6 +214,14 @@ function judgeQueue({ name, queue }: StandbyFacts, { limits }: JudgeContext): Fi
   ];
 }
 
+/** Nothing is known of a host that was not reached, and that is said once. */
+function judgeClock({ name, live, clock }: StandbyFacts): Finding[] {
+  if (clock.kind === 'unknown')
+    return live.kind === 'seen' ? judgeOffset(name, `standby ${name}`, clock) : [];
+  const { value, atMs } = clock;
+  return value === undefined ? [] : judgeOffset(name, `standby ${name}`, { kind: 'seen', value, atMs });
+}
+
 function judgeLive({ name, live }: StandbyFacts, { limits }: JudgeContext): Finding[] {
   if (live.kind === 'unknown')
     return unknownFinding(
@@ -270,6 +279,7 @@ export function judgeArchiver(facts: ArchiverFacts, context: JudgeContext): read
       ...judgeQueue(standby, context),
       ...judgeStream(standby, written, context),
       ...judgeLive(standby, context),
+      ...judgeClock(standby),
     ]),
     ...judgeDisks(context.limits, disks),
   ];

@@ -3,6 +3,7 @@ import { parseLsn } from '../../postgres/lsn.ts';
 import { NotKnown } from '../../status/fact.ts';
 import type { DiskUse } from '../../status/limits.ts';
 import { quoted } from '../../system/printable.ts';
+import { type ClockOffset, clockOffset } from '../../system/remote-clock.ts';
 import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import { callVerb } from '../../verbs/call.ts';
@@ -37,14 +38,24 @@ function liveFacts({ server, proved, replayed, promotion, disk }: AnswerOf<'stat
   };
 }
 
+/** Both of one connection: the host says its time before its cmd_standby is asked. */
+interface Asked {
+  readonly live: Promise<LiveFacts>;
+  readonly clock: Promise<ClockOffset>;
+}
+
 async function askThere(
+  deps: StatusDeps,
   { name, standby }: Lane,
   systemIdentifier: string,
   shell: RemoteShell,
   leftMs: () => number,
+  onClock: (offset: ClockOffset | undefined) => void,
 ): Promise<LiveFacts> {
+  const beforeMs = deps.now();
   const read = await readRemoteSentinel(shell, standby.r_archivedir, leftMs());
   if (read.kind !== 'read') throw new NotKnown(quoted(read.reason, 300));
+  onClock(clockOffset(read.lines, beforeMs, deps.now()));
   const { sentinel } = read;
   if (sentinel.systemIdentifier !== systemIdentifier)
     throw new NotKnown(`the archive of ${name} belongs to cluster ${quoted(sentinel.systemIdentifier, 40)}`);
@@ -55,12 +66,31 @@ async function askThere(
   return liveFacts(result.answer);
 }
 
-/** Throws the reason why it is not known. */
-export async function askLive(deps: StatusDeps, lane: Lane, systemIdentifier: string): Promise<LiveFacts> {
+async function ask(
+  deps: StatusDeps,
+  lane: Lane,
+  systemIdentifier: string,
+  onClock: (offset: ClockOffset | undefined) => void,
+): Promise<LiveFacts> {
   const endMs = deps.endMs - afterwardsMs;
   const used = await withLaneShell(deps, lane, endMs, (shell, leftMs) =>
-    askThere(lane, systemIdentifier, shell, leftMs),
+    askThere(deps, lane, systemIdentifier, shell, leftMs, onClock),
   );
   if (used.kind === 'used') return used.value;
   throw new NotKnown(`${lane.name} cannot be asked: ${quoted(used.reason, 300)}`);
+}
+
+/** Each rejects with the reason why it is not known. */
+export function askLive(deps: StatusDeps, lane: Lane, systemIdentifier: string): Asked {
+  let live: Promise<LiveFacts> | undefined;
+  const clock = new Promise<ClockOffset>((resolve, reject) => {
+    live = ask(deps, lane, systemIdentifier, (offset) => {
+      if (offset === undefined) reject(new NotKnown(`${lane.name} did not say its time`));
+      else resolve(offset);
+    });
+    // Once the clock is known, this changes nothing.
+    live.catch(reject);
+  });
+  clock.catch(() => undefined);
+  return { live: live ?? Promise.reject(new NotKnown('nobody was asked')), clock };
 }

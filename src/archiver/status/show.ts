@@ -1,6 +1,7 @@
 /** The facts of cmd_archiver --status as tables for people and as numbers for machines. Pure. */
 import { durationText, rateText, sizeText } from '../../amounts.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
+import { clockText } from '../../status/clocks.ts';
 import { diskMetrics, diskSection } from '../../status/disks.ts';
 import { derive, type Fact, factText, valueOf } from '../../status/fact.ts';
 import { gauge, type Metric, one, type Section } from '../../status/report.ts';
@@ -75,8 +76,9 @@ function standbyRow(standby: StandbyFacts, end: bigint | undefined): string[] {
 }
 
 /** Only of those that were asked. */
-function liveRows({ name, live }: StandbyFacts, end: bigint | undefined): string[][] {
-  if (live.kind === 'unknown') return [[name, 'unknown', 'unknown', 'unknown', 'unknown', 'unknown']];
+function liveRows({ name, live, clock }: StandbyFacts, end: bigint | undefined): string[][] {
+  const time = factText(clock, (seen) => (seen === undefined ? 'unknown' : clockText(seen)));
+  if (live.kind === 'unknown') return [[name, 'unknown', 'unknown', 'unknown', 'unknown', 'unknown', time]];
   const said = live.value;
   if (said === undefined) return [];
   const { server, timeline, replayed, disk } = said;
@@ -90,6 +92,7 @@ function liveRows({ name, live }: StandbyFacts, end: bigint | undefined): string
         ? 'unknown'
         : sizeText(Number(end > replayed ? end - replayed : 0n)),
       disk === undefined ? 'unknown' : sizeText(disk.freeBytes),
+      time,
     ],
   ];
 }
@@ -106,7 +109,7 @@ export function sectionsOf(facts: ArchiverFacts): readonly Section[] {
     },
     {
       title: 'Standbys by their own word',
-      head: ['standby', 'server', 'timeline', 'replayed to', 'behind', 'free in archivedir'],
+      head: ['standby', 'server', 'timeline', 'replayed to', 'behind', 'free in archivedir', 'clock'],
       rows: live,
     },
     diskSection(facts.disks),
@@ -205,6 +208,11 @@ export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
       'standby_archive_free_bytes',
       'The space that is free in its archivedir.',
       each(({ live }) => valueOf(live)?.disk?.freeBytes),
+    ),
+    gauge(
+      'standby_clock_skew_seconds',
+      "The clock of the standby's host minus this host's.",
+      each(({ clock }) => valueOf(clock)?.skewS),
     ),
     ...diskMetrics(disks),
   ];

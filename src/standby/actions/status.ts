@@ -8,6 +8,7 @@ import type { StandbyDeps } from '../deps.ts';
 import { judgeStandby } from '../status/judge.ts';
 import { observeStandby } from '../status/observe.ts';
 import type { AskFailover } from '../status/others.ts';
+import { secondsOf } from '../status/server.ts';
 import { metricsOf, sectionsOf } from '../status/show.ts';
 import { statusDeps } from '../status/view.ts';
 
@@ -24,6 +25,7 @@ async function observe(
     command,
     pgdata: settings.pgdata,
     wantsStream: settings.use_streaming_replication,
+    wantedDelayS: secondsOf(settings.recovery_min_apply_delay ?? '0'),
   };
   return {
     program: 'cmd_standby',

@@ -7,6 +7,7 @@ import {
   checkDrill,
   checkInherited,
   checkIniFile,
+  checkLinks,
   checkMissing,
   checkOwnPaths,
   checkRestore,
@@ -42,6 +43,7 @@ export const standbyChecks = {
     what: 'archivedir is ours, is of the same cluster as pgdata, and has hard links',
     run: checkArchive,
   },
+  links: { what: 'nobody else owns a symbolic link on the way to pgdata and archivedir', run: checkLinks },
   space: { what: 'pgdata and archivedir have space and inodes', run: checkSpace },
   restore: {
     what: '`restore_command` fetches the newest segment of archivedir, into a directory of its own; it is whole and of this cluster',
@@ -56,7 +58,7 @@ export const standbyChecks = {
   schedule: { what: 'which service or cron entry calls `-P` and `--cleanup`', run: checkSchedule },
   hosts: { what: 'the primary is another host', run: checkHosts },
   ssh: {
-    what: "the primary's name, host key, our key there, and a login that prints nothing",
+    what: "the primary's name, host key, our key there, whether a forced command limits it, and a login that prints nothing",
     run: checkSsh,
   },
   sql: {
@@ -74,10 +76,10 @@ export const standbyChecks = {
   },
   limits: { what: 'no setting is lower here than a hot standby needs', run: checkLimits },
   room: { what: 'a base backup fits here, if there is none yet', run: checkRoom },
-  versions: { what: 'rsync and cmd_standby on the primary', run: checkVersions },
+  versions: { what: 'rsync and cmd_standby on both hosts', run: checkVersions },
   clock: { what: "the primary's clock agrees with this host's", run: checkClock },
   library: {
-    what: 'both hosts have the same C library, and the collations of the databases have the version of their indexes (from 15)',
+    what: 'both hosts have the same C library and (from 10) ICU library, and the collations of the databases have the version of their indexes (from 15)',
     run: checkLibrary,
   },
   rewind: { what: 'whether pg_rewind could be used here after a failover', run: checkRewind },

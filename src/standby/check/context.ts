@@ -1,8 +1,8 @@
 import { userInfo } from 'node:os';
 import { once } from '../../check/check.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { ownCommand } from '../host/own-command.ts';
+import { peerCommand } from '../peers/peer.ts';
 import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { type Server, serverOf } from '../server/server.ts';
 import { observeServer, type ServerState } from '../server/server-state.ts';
@@ -42,12 +42,11 @@ async function observeOwn(deps: StandbyDeps): Promise<OwnServer | undefined> {
 
 export function standbyCheck(deps: StandbyDeps, dryRun: boolean, trySwitchover: DryRun): StandbyCheck {
   const { program, iniFile } = ownCommand(deps);
-  const there = deps.settings.peer_program ?? program;
   return {
     deps,
     command: `${program} -C ${iniFile}`,
     me: userInfo().username,
-    primary: once(() => surveyPrimary(deps, shellQuote(there))),
+    primary: once(() => surveyPrimary(deps, peerCommand(deps))),
     own: once(() => observeOwn(deps)),
     trySwitchover,
     dryRun,

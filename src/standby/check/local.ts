@@ -3,6 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { durationText } from '../../amounts.ts';
 import { failure, good, of, skipped, unknown, type Verdict } from '../../check/check.ts';
+import { linksHere } from '../../check/here.ts';
 import { judgeSpace } from '../../check/judge.ts';
 import { checkPaths } from '../../check/paths.ts';
 import { spaceOf } from '../../check/space.ts';
@@ -31,7 +32,9 @@ import { listWal, readHistory } from '../archive/contents.ts';
 import { findMissing } from '../archive/find-missing.ts';
 import { missingSentence } from '../archive/missing.ts';
 import { observeArchive } from '../archive/own-archive.ts';
+import { readArchiverPart } from '../host/archiver-part.ts';
 import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
+import { peerCommand } from '../peers/peer.ts';
 import { archivingProblems, observeArchiving } from '../server/own-archiving.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
 import { drillTrouble, observeDrill } from '../status/drill.ts';
@@ -241,10 +244,43 @@ export async function checkDrill({ deps, command }: StandbyCheck): Promise<Verdi
     : good(`the last drill has passed, at ${drill.endedAt}`);
 }
 
+/** A base backup is received in pgdata, and WAL in archivedir. */
+export async function checkLinks({ deps: { run, settings } }: StandbyCheck): Promise<readonly Verdict[]> {
+  const places = [
+    { name: 'pgdata', path: settings.pgdata },
+    { name: 'archivedir', path: settings.archivedir },
+  ];
+  return Promise.all(places.map(async ({ name, path }) => of(name, await linksHere(run, name, path))));
+}
+
+const setUpRoles = 'For changes of roles, prepare both hosts: doc/switchover.md.';
+
+/** Without these nobody has meant to change roles with that primary: then it is no failure that it is not possible. */
+async function rolesToSetUp({ deps, primary }: StandbyCheck): Promise<readonly string[]> {
+  const surveyed = await primary().catch(() => undefined);
+  const host = surveyed?.kind === 'reached' ? surveyed.host : undefined;
+  const part = await readArchiverPart(deps);
+  const { program, iniFile } = peerCommand(deps);
+  const there = deps.settings.master_public_ip;
+  return [
+    ...(host !== undefined && !/^\d/.test(host.program)
+      ? [`${program} (peer_program:) does not run on ${there}`]
+      : []),
+    ...(host !== undefined && !host.hasIni
+      ? [`${iniFile} (peer_ini:) is not on ${there}, or cannot be read`]
+      : []),
+    ...(part.kind === 'missing' ? [`${part.iniFile} (archiver_ini:) does not exist here`] : []),
+  ];
+}
+
 /** The switchover's own dry run: it observes all hosts, and says each obstacle. */
-export async function checkSwitchover({ deps, own, trySwitchover }: StandbyCheck): Promise<Verdict> {
+export async function checkSwitchover(check: StandbyCheck): Promise<Verdict> {
+  const { deps, own, trySwitchover } = check;
   const state = (await own())?.state;
   if (state?.kind !== 'recovering') return skipped('no standby runs here');
+  const lacking = await rolesToSetUp(check);
+  if (lacking.length > 0)
+    return { ...skipped(`--switchover is not set up: ${lacking.join('; ')}`), hint: setUpRoles };
   const debug = (message: string) => {
     deps.log.debug(message);
   };

@@ -1,7 +1,9 @@
 /** The checks of cmd_standby --check that ask the primary's host and its server. */
 import { sizeText } from '../../amounts.ts';
-import { failure, good, skipped, unknown, type Verdict } from '../../check/check.ts';
+import { dependent, failure, good, skipped, unknown, type Verdict } from '../../check/check.ts';
+import { askRsync } from '../../check/here.ts';
 import { judgeClock, judgeOtherProgram, judgeRsync } from '../../check/judge.ts';
+import { judgeLogin } from '../../check/login.ts';
 import { spaceOf } from '../../check/space.ts';
 import { judgeSshFailure } from '../../check/ssh-trouble.ts';
 import { installHint } from '../../postgres/backup-sql.ts';
@@ -9,6 +11,7 @@ import { untestedRelease } from '../../postgres/capabilities.ts';
 import { findLowLimits } from '../../postgres/standby-limits.ts';
 import { nearestExisting } from '../../system/durable.ts';
 import { isLoopback, isThisHost } from '../../system/own-addresses.ts';
+import { quoted } from '../../system/printable.ts';
 import { programVersion } from '../../system/program-root.ts';
 import { noiseHint } from '../../system/ssh.ts';
 import { placeObjections, serverObjections } from '../host/place.ts';
@@ -19,7 +22,7 @@ import { limitObjectionsOf, limitsBelow, limitsOfServer } from '../server/limits
 import { serverOf } from '../server/server.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { withLocalServer } from '../server/server-state.ts';
-import { collationsSql, judgeCollations, judgeLibc } from './collations.ts';
+import { collationsSql, icuSql, judgeCollations, judgeIcu, judgeLibc } from './collations.ts';
 import type { StandbyCheck } from './context.ts';
 import { objected } from './local.ts';
 import { type HostFacts, libcScript, type ServerFacts } from './survey.ts';
@@ -31,10 +34,13 @@ async function reached(check: StandbyCheck) {
   return surveyed?.kind === 'reached' ? surveyed : undefined;
 }
 
-const notReached = skipped('the primary was not reached: see the check ssh');
-const notAsked = skipped('the server of the primary was not asked: see the check sql');
+const notReached = dependent('the primary was not reached', 'ssh');
+const notAsked = dependent('the server of the primary was not asked', 'sql');
 
-async function withHost(check: StandbyCheck, judge: (host: HostFacts) => Verdicts): Promise<Verdicts> {
+async function withHost(
+  check: StandbyCheck,
+  judge: (host: HostFacts) => Verdicts | Promise<Verdicts>,
+): Promise<Verdicts> {
   const surveyed = await reached(check);
   if (surveyed === undefined) return notReached;
   return surveyed.host === undefined
@@ -66,13 +72,13 @@ export async function checkHosts({ deps: { settings } }: StandbyCheck): Promise<
   );
 }
 
-export async function checkSsh(check: StandbyCheck): Promise<Verdict> {
+export async function checkSsh(check: StandbyCheck): Promise<Verdicts> {
   const { settings } = check.deps;
   const surveyed = await check.primary();
   if (surveyed.kind === 'reached')
     return surveyed.host === undefined && settings.basebackup_method !== 'rsync'
       ? skipped(`basebackup_method: is ${settings.basebackup_method}: ssh to the primary is not used`)
-      : good(`ssh lets us in as ${settings.user}@${settings.master_public_ip}, and the login prints nothing`);
+      : judgeLogin(`${settings.user}@${settings.master_public_ip}`, surveyed.host?.isForced === true);
   const { target, reason, isNoisy, said } = surveyed;
   if (isNoisy) return failure(reason, noiseHint);
   return judgeSshFailure(target, reason, said, { key: 'master_public_ip', me: check.me });
@@ -179,12 +185,14 @@ export function checkRoom(check: StandbyCheck): Promise<Verdicts> {
 
 export function checkVersions(check: StandbyCheck): Promise<Verdicts> {
   const { master_public_ip: host } = check.deps.settings;
-  return withHost(check, ({ rsync, program }) => {
+  const { run } = check.deps;
+  return withHost(check, async ({ rsync, program }) => {
+    const here = await askRsync(run, check.deps.settings.rsync);
     const other = judgeOtherProgram(host, program, programVersion());
     // Only a switchover and a rejoin call it there.
     const isThere = /^\d/.test(program);
     return [
-      judgeRsync(host, rsync, 3),
+      judgeRsync(host, { here, there: rsync }, undefined),
       isThere
         ? other
         : good(`cmd_standby does not run on ${host}`, 'Only --switchover needs it there (peer_program:).'),
@@ -194,29 +202,50 @@ export function checkVersions(check: StandbyCheck): Promise<Verdicts> {
 
 export function checkClock(check: StandbyCheck): Promise<Verdicts> {
   const { master_public_ip: host } = check.deps.settings;
-  return withHost(check, ({ skewS, withinS }) => judgeClock(host, skewS, withinS));
+  return withHost(check, ({ clock }) => judgeClock(host, clock));
 }
 
-async function collationsHere(check: StandbyCheck): Promise<readonly Verdict[]> {
+type TextOrder = Pick<ServerFacts, 'collations' | 'icu'>;
+
+/** The same questions to the server here; the verdict if it is not asked. */
+async function textOrderHere(check: StandbyCheck): Promise<TextOrder | Verdict> {
   const own = await check.own();
-  const sql = own === undefined ? undefined : collationsSql(own.server.capabilities);
-  if (own?.state.kind !== 'recovering' || sql === undefined) return [];
-  const answer = await withLocalServer(own.server, (ask) => ask(sql));
-  if (answer.kind !== 'answered') return [];
-  const rows = answer.value.map((row) => Object.values(row).map(String));
-  return judgeCollations('this host', rows);
+  if (own?.state.kind !== 'recovering') return skipped('no standby runs here: its collations are not asked');
+  const { capabilities } = own.server;
+  const questions = [collationsSql(capabilities), icuSql(capabilities)];
+  const answer = await withLocalServer(own.server, async (ask) => {
+    const answers: (readonly (readonly string[])[] | undefined)[] = [];
+    for (const sql of questions)
+      answers.push(
+        sql === undefined ? undefined : (await ask(sql)).map((row) => Object.values(row).map(String)),
+      );
+    return answers;
+  });
+  if (answer.kind !== 'answered')
+    return unknown(`the collations of the server here are not known: ${quoted(answer.reason, 300)}`);
+  const [collations, icu = []] = answer.value;
+  return { collations: { kind: 'got', value: collations }, icu: { kind: 'got', value: icu } };
+}
+
+function judgeTextOrder(host: string, there: TextOrder, here: TextOrder | Verdict): readonly Verdict[] {
+  const { collations, icu } = there;
+  const ofPrimary =
+    collations.kind === 'got' ? judgeCollations(host, collations.value) : [collations.verdict];
+  if ('result' in here) return [...ofPrimary, here];
+  const ofHere = here.collations.kind === 'got' ? judgeCollations('this host', here.collations.value) : [];
+  const ofIcu = icu.kind === 'got' && here.icu.kind === 'got' ? judgeIcu(here.icu.value, icu.value) : [];
+  return [...ofPrimary, ...ofHere, ...ofIcu, ...(icu.kind === 'not' ? [icu.verdict] : [])];
 }
 
 export async function checkLibrary(check: StandbyCheck): Promise<Verdicts> {
   const { deps } = check;
   const here = await deps.run({ program: '/bin/sh', args: ['-c', libcScript] }, { limitMs: 5_000 });
-  return withServer(check, async ({ collations }) => {
-    const there = (await reached(check))?.host?.libc;
-    const host = deps.settings.master_public_ip;
-    const ofPrimary =
-      collations.kind === 'got' ? judgeCollations(host, collations.value) : [collations.verdict];
-    return [judgeLibc(here.stdout.trim(), there), ...ofPrimary, ...(await collationsHere(check))];
-  });
+  const surveyed = await reached(check);
+  if (surveyed === undefined) return notReached;
+  const libc = judgeLibc(here.stdout.trim(), surveyed.host?.libc);
+  if (surveyed.server.kind === 'not') return [libc, notAsked];
+  const { master_public_ip: host } = deps.settings;
+  return [libc, ...judgeTextOrder(host, surveyed.server.value, await textOrderHere(check))];
 }
 
 /** Whether a server of this cluster could be rewound here, once another one has become the primary. */

@@ -1,6 +1,7 @@
 /** The facts that one connection to the primary shows: everything that --check has to say of that host and its server. */
 import type { Verdict } from '../../check/check.ts';
 import { verdictOfError } from '../../check/check.ts';
+import { forcedScript } from '../../check/login.ts';
 import {
   defaultTablespaceOid,
   findHelpers,
@@ -9,6 +10,10 @@ import {
   parseTablespaceSizes,
   tablespaceSizesSql,
 } from '../../postgres/backup-sql.ts';
+import { type ClockOffset, clockOffset, clockScript } from '../../system/remote-clock.ts';
+import { remoteRsync } from '../../system/rsync.ts';
+import type { StandbyCommand } from '../../system/sentinel.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
 import { type RemoteShell, type SshTarget } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -17,7 +22,7 @@ import { askFacts, type Primary, type PrimaryFacts, readRemoteControl } from '..
 import { withPrimaryByProtocol } from '../primary/protocol/protocol-primary.ts';
 import { type Query, type ServerSession, withSession } from '../primary/session.ts';
 import { psqlTarget } from '../server/database.ts';
-import { collationsSql } from './collations.ts';
+import { collationsSql, icuSql } from './collations.ts';
 
 /** A value, or the verdict that says why there is none. */
 type Got<T> =
@@ -39,18 +44,22 @@ export interface ServerFacts {
   readonly place: Got<LocalPlace>;
   /** Bytes of the data directory without tablespaces elsewhere; undefined if the role lacks the right to ask. */
   readonly size: Got<number | undefined>;
-  readonly collations: Got<readonly (readonly string[])[]>;
+  /** Undefined before 15. */
+  readonly collations: Got<readonly (readonly string[])[] | undefined>;
+  readonly icu: Got<readonly (readonly string[])[]>;
 }
 
 export interface HostFacts {
-  /** Its clock minus ours, in seconds; undefined if it did not say its time. */
-  readonly skewS: number | undefined;
-  /** Seconds that the question took. */
-  readonly withinS: number;
+  /** Undefined if it did not say its time. */
+  readonly clock: ClockOffset | undefined;
+  /** The login is limited to a forced command. */
+  readonly isForced: boolean;
   readonly rsync: string;
   /** `glibc 2.36`; empty if it did not say. */
   readonly libc: string;
   readonly program: string;
+  /** The INI file by which a switchover calls it exists there. */
+  readonly hasIni: boolean;
 }
 
 export type Surveyed =
@@ -90,11 +99,15 @@ async function askServer(
   );
   const collations = await tryTo(async () => {
     const sql = collationsSql(capabilities);
+    return sql === undefined ? undefined : query(sql);
+  });
+  const icu = await tryTo(async () => {
+    const sql = icuSql(capabilities);
     return sql === undefined ? [] : query(sql);
   });
   // A dry look: it must not write, even for a moment.
   const place = await tryTo(() => observeLocalPlace(quietly(deps), primary, false));
-  return { facts, helpers, place, size, collations };
+  return { facts, helpers, place, size, collations, icu };
 }
 
 /** As for a base backup, but missing helper functions are reported by a check of their own. */
@@ -116,32 +129,33 @@ async function factsBySsh(shell: RemoteShell, query: Query): Promise<PrimaryFact
 async function askHost(
   deps: StandbyDeps,
   shell: RemoteShell,
-  program: string,
+  { program, iniFile }: StandbyCommand,
 ): Promise<HostFacts | undefined> {
   const script = `LC_ALL=C; export LC_ALL
-printf 'time %s\\n' "$(date +%s)"
-rsync --version 2>&1 | sed -n '1s/^/rsync /p'
+${clockScript}
+${forcedScript}
+if [ -r ${shellQuote(iniFile)} ]; then echo ini; fi
+${remoteRsync(deps.settings.rsync_flags)} --version 2>&1 | sed -n '1s/^/rsync /p'
 { ${libcScript}; } | sed 's/^/libc /'
-${program} --version 2>&1 | sed -n '1s/^/program /p'`;
+${shellQuote(program)} --version 2>&1 | sed -n '1s/^/program /p'`;
   const beforeMs = deps.now();
   const result = await shell.run(script, { limitMs });
   const afterMs = deps.now();
   if (result.kind === 'lost') return undefined;
   const after = (word: string): string =>
     result.lines.find((line) => line.startsWith(`${word} `))?.slice(word.length + 1) ?? '';
-  const time = Number(after('time'));
   return {
-    // It says whole seconds.
-    skewS: time > 0 ? time + 0.5 - (beforeMs + afterMs) / 2000 : undefined,
-    withinS: Math.max(0, afterMs - beforeMs) / 1000,
+    clock: clockOffset(result.lines, beforeMs, afterMs),
+    isForced: result.lines.includes('forced'),
+    hasIni: result.lines.includes('ini'),
     rsync: after('rsync'),
     libc: after('libc'),
     program: after('program'),
   };
 }
 
-/** @param program the path of cmd_standby there, quoted for the shell */
-export async function surveyPrimary(deps: StandbyDeps, program: string): Promise<Surveyed> {
+/** @param command how cmd_standby is called there */
+export async function surveyPrimary(deps: StandbyDeps, command: StandbyCommand): Promise<Surveyed> {
   const { settings } = deps;
   if (settings.basebackup_method !== 'rsync')
     return {
@@ -161,7 +175,7 @@ export async function surveyPrimary(deps: StandbyDeps, program: string): Promise
   };
   const connected = await deps.withRemoteShell(deps, target, async (shell): Promise<Surveyed> => ({
     kind: 'reached',
-    host: await askHost(deps, shell, program),
+    host: await askHost(deps, shell, command),
     server: await tryTo(() =>
       withSession(quietly(deps), shell, psql, (session) => bySession(shell, session)),
     ),

@@ -31,7 +31,7 @@ type Ask = <Name extends VerbName>(
 ) => Promise<AnswerOf<Name>>;
 
 /** How cmd_standby is called on the host of the primary. */
-function peerCommand(deps: StandbyDeps): StandbyCommand {
+export function peerCommand(deps: StandbyDeps): StandbyCommand {
   const own = ownCommand(deps);
   const { peer_program: program, peer_ini: iniFile } = deps.settings;
   return { program: program ?? own.program, iniFile: iniFile ?? own.iniFile };

@@ -13,7 +13,7 @@ import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-dir
 import { serverOf } from './server.ts';
 import { observeServer, rowsOf, type ServerState } from './server-state.ts';
 
-type Progress = Omit<AnswerOf<'status'>, 'takesRole' | 'disk'>;
+type Progress = Omit<AnswerOf<'status'>, 'takesRole' | 'disk' | 'version'>;
 
 /**
  * The WAL that pg_control proves to be replayed: that of the restartpoint, or of the later location before which
@@ -130,7 +130,10 @@ export async function observeStatus(deps: StandbyDeps): Promise<AnswerOf<'status
 async function statusHere(deps: StandbyDeps): Promise<AnswerOf<'status'>> {
   const directory = await findDataDirectory(deps);
   if (directory === undefined) return { server: 'no-data' };
-  const progress = await progressOf(deps, directory);
+  const progress = {
+    ...(await progressOf(deps, directory)),
+    version: directory.capabilities.version.major,
+  };
   const { server, promotion } = progress;
   const isOpened = server === 'production' || (server === 'down' && hasUnfinishedFailover(directory));
   return (isOpened || promotion !== undefined) && directory.record.takesRole === true

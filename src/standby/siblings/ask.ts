@@ -3,6 +3,7 @@ import { messageOf } from '../../errors.ts';
 import { leash } from '../../system/leash.ts';
 import { addressesOf } from '../../system/own-addresses.ts';
 import { quoted } from '../../system/printable.ts';
+import { type ClockOffset, clockOffset } from '../../system/remote-clock.ts';
 import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
 import { type Sentinel, sentinelName, type StandbyCommand } from '../../system/sentinel.ts';
 import type { ConnectResult, RemoteShell } from '../../system/ssh.ts';
@@ -33,6 +34,8 @@ export type SiblingAnswer =
       readonly sentinel: Sentinel;
       readonly command: StandbyCommand;
       readonly said: AnswerOf<'wal-from'>;
+      /** Undefined if it did not say its time. */
+      readonly clock: ClockOffset | undefined;
     };
 
 export interface Sibling {
@@ -76,7 +79,9 @@ async function askThere(
   shell: RemoteShell,
   leftMs: () => number,
 ): Promise<SiblingAnswer> {
+  const beforeMs = deps.now();
   const read = await readRemoteSentinel(shell, target.r_archivedir, leftMs());
+  const afterMs = deps.now();
   if (read.kind === 'lost') return { kind: 'silent', reason: read.reason };
   if (read.kind === 'none') {
     const hint =
@@ -102,7 +107,8 @@ async function askThere(
   const said = result.answer;
   if (said.systemIdentifier !== undefined && said.systemIdentifier !== systemIdentifier)
     return { kind: 'foreign', systemIdentifier: quoted(said.systemIdentifier, 40) };
-  return { kind: 'answered', sentinel, command, said };
+  const clock = clockOffset(read.lines, beforeMs, afterMs);
+  return { kind: 'answered', sentinel, command, said, clock };
 }
 
 async function ask(

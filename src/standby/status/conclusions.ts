@@ -31,9 +31,9 @@ export function lagsOf(
       return lag(end ?? lsn, lsn, waitingAgeS);
     }),
     streamLag: conclude(deps, () => {
-      const { lsn, committedAgeS } = known(replayed);
       const end = known(received);
-      if (end === undefined) throw new NotKnown('nothing was streamed since the server was started');
+      if (end === undefined) return undefined;
+      const { lsn, committedAgeS } = known(replayed);
       return lag(end, lsn, committedAgeS);
     }),
   };
@@ -116,8 +116,12 @@ export function failoverFacts(
   { standbys }: Shown,
   reach: bigint | undefined,
 ): FailoverFacts {
+  // A location of another history says nothing about this one.
+  const apart = (siblings?.comparison.compared ?? [])
+    .filter(({ standing: { kind } }) => kind !== 'ahead' && kind !== 'not-ahead')
+    .map(({ target }) => target.name);
   const others = (valueOf(standbys) ?? []).flatMap(({ name, furthest }) =>
-    furthest === undefined ? [] : [{ name, lsn: furthest }],
+    furthest === undefined || apart.includes(name) ? [] : [{ name, lsn: furthest }],
   );
   const own = reach === undefined ? [] : [{ name: 'this host', lsn: reach }];
   const [mostAdvanced] = [...own, ...others].sort((a, b) => (b.lsn > a.lsn ? 1 : b.lsn < a.lsn ? -1 : 0));

@@ -1,6 +1,7 @@
 /** The facts of cmd_standby --status. */
 import type { DiskFacts } from '../../status/disks.ts';
 import type { Fact } from '../../status/fact.ts';
+import type { ClockOffset } from '../../system/remote-clock.ts';
 import type { ArchiveState } from './archive.ts';
 import type { BackupFacts } from './backup.ts';
 import type { DrillFacts } from './drill.ts';
@@ -42,7 +43,8 @@ export interface StandbyFacts extends RecoveryFacts {
   readonly version: Fact<string>;
   readonly cluster: Fact<ClusterFacts>;
   readonly archiveLag: Fact<Lag>;
-  readonly streamLag: Fact<Lag>;
+  /** Undefined if nothing was streamed since the server was started. */
+  readonly streamLag: Fact<Lag | undefined>;
   readonly archive: Fact<ArchiveState>;
   /** Undefined if there is no record of one. */
   readonly backup: Fact<BackupFacts | undefined>;
@@ -51,6 +53,8 @@ export interface StandbyFacts extends RecoveryFacts {
   readonly unfinished: Fact<readonly Unfinished[]>;
   /** Undefined if the server here is the primary. */
   readonly primary: Fact<PrimaryFacts | undefined>;
+  /** Undefined if the server here is the primary. */
+  readonly primaryClock: Fact<ClockOffset | undefined>;
   /** Undefined if no INI file here names any. */
   readonly standbys: Fact<readonly OtherStandby[] | undefined>;
   /** Undefined if the server here is the primary. */

@@ -1,6 +1,7 @@
 /** The findings in the facts of cmd_standby --status. Pure. */
 import { durationText, sizeText } from '../../amounts.ts';
 import { describeLeft } from '../../postgres/left-timeline.ts';
+import { judgeOffset } from '../../status/clocks.ts';
 import { judgeDisks } from '../../status/disks.ts';
 import { type Fact, valueOf } from '../../status/fact.ts';
 import { type Finding, unknownFinding } from '../../status/finding.ts';
@@ -25,6 +26,8 @@ export interface JudgeContext {
   readonly pgdata: string;
   /** The INI file wants WAL to be streamed. */
   readonly wantsStream: boolean;
+  /** `recovery_min_apply_delay` of the INI file in seconds, 0 for none; undefined if it is not understood. */
+  readonly wantedDelayS: number | undefined;
 }
 
 function judgeMode({ mode }: StandbyFacts, { command, pgdata }: JudgeContext): Finding[] {
@@ -119,6 +122,30 @@ function judgePause({ isPaused, lowSettings }: StandbyFacts): Finding[] {
   ];
 }
 
+/** A delay that the INI file asks for is there on purpose; without it, a mistake is replayed at once. */
+function judgeDelay({ delayS }: StandbyFacts, { wantedDelayS: wanted, command }: JudgeContext): Finding[] {
+  const seen = valueOf(delayS);
+  if (seen === undefined || wanted === undefined || Math.abs(seen - wanted) < 0.01) return [];
+  if (wanted === 0)
+    return [
+      {
+        name: 'delayed',
+        level: 'warning',
+        message: `the replay is delayed by ${durationText(seen)}, and the INI file asks for no delay`,
+        hint: 'Set recovery_min_apply_delay: in the INI file if it is wanted; otherwise take it out of the configuration of the server, and reload that.',
+      },
+    ];
+  const instead = seen === 0 ? 'at once' : `with a delay of ${durationText(seen)}`;
+  return [
+    {
+      name: 'delayed',
+      level: 'warning',
+      message: `the INI file asks for a delay of ${durationText(wanted)}, and the server here replays ${instead}`,
+      hint: `Start it with that delay: ${command} -A stop, then ${command} -S`,
+    },
+  ];
+}
+
 function judgeSettings({ lowSettings }: StandbyFacts): Finding[] {
   const low = valueOf(lowSettings) ?? [];
   if (low.length === 0) return [];
@@ -135,7 +162,7 @@ function judgeSettings({ lowSettings }: StandbyFacts): Finding[] {
 
 /** Undefined for a lag that is no finding by itself. */
 function judgeLag(
-  lag: Fact<Lag>,
+  lag: Fact<Lag | undefined>,
   what: string,
   facts: StandbyFacts,
   { limits }: JudgeContext,
@@ -258,14 +285,23 @@ function judgePrimary({ primary, failover }: StandbyFacts, { command }: JudgeCon
   return [{ name: 'primary', level, message: seen.message, hint }];
 }
 
+/** Where there is no ssh to the primary its time is not known: that is shown, and is no finding. */
+function judgePrimaryClock({ primaryClock }: StandbyFacts): Finding[] {
+  const clock = primaryClock.kind === 'seen' ? primaryClock.value : undefined;
+  return clock === undefined
+    ? []
+    : judgeOffset('primary', 'the primary', { ...primaryClock, kind: 'seen', value: clock });
+}
+
 function judgeOthers({ standbys }: StandbyFacts, { command }: JudgeContext): Finding[] {
   if (standbys.kind === 'unknown')
     return unknownFinding('standby', 'how far the other standbys have come', standbys, lookLonger(command));
   return (standbys.value ?? []).flatMap(judgeOther);
 }
 
-function judgeOther({ name, answer, reason }: OtherStandby): Finding[] {
-  if (answer === 'answered' || answer === 'self') return [];
+function judgeOther({ name, answer, reason, clock }: OtherStandby): Finding[] {
+  if (answer === 'answered' || answer === 'self')
+    return clock === undefined ? [] : judgeOffset(name, `standby ${name}`, clock);
   return [
     {
       name: 'standby',
@@ -295,8 +331,18 @@ function judgeFailover({ failover }: StandbyFacts, { command }: JudgeContext, mo
     }));
 }
 
-function judgeLoss({ loss }: StandbyFacts, { limits }: JudgeContext): Finding[] {
-  const seen = valueOf(loss);
+/** A primary of which nothing is known is a finding of its own. */
+function judgeLoss({ loss, primary }: StandbyFacts, { limits }: JudgeContext): Finding[] {
+  if (loss.kind === 'unknown')
+    return valueOf(primary)?.found === 'alive'
+      ? unknownFinding(
+          'behind',
+          'what a failover would lose',
+          loss,
+          'Let this host ask the primary: over ssh, with r_psql: and a login there; or let it stream.',
+        )
+      : [];
+  const seen = loss.value;
   if (seen === undefined) return [];
   const level = levelBehind(limits, seen.bytes, seen.seconds);
   if (level === 'ok') return [];
@@ -327,7 +373,12 @@ export function judgeStandby(facts: StandbyFacts, context: JudgeContext): readon
     ...judgeMode(facts, context),
     ...judgeUnfinished(facts),
     ...(replays(mode)
-      ? [...judgeStream(facts, context), ...judgePause(facts), ...judgeReplay(facts, context)]
+      ? [
+          ...judgeStream(facts, context),
+          ...judgePause(facts),
+          ...judgeDelay(facts, context),
+          ...judgeReplay(facts, context),
+        ]
       : []),
     ...(isServing
       ? []
@@ -337,6 +388,7 @@ export function judgeStandby(facts: StandbyFacts, context: JudgeContext): readon
           ...judgeBackup(facts, context),
           ...judgeDrill(facts, context),
           ...judgePrimary(facts, context),
+          ...judgePrimaryClock(facts),
         ]),
     ...judgeFailover(facts, context, mode),
     ...judgeLoss(facts, context),

@@ -1,5 +1,6 @@
 /** Everything that cmd_standby --status looks at, each fact by itself: one that fails hides no other. */
 import { join } from 'node:path';
+import { clockFact } from '../../status/clocks.ts';
 import { diskSamples, observeDisks, withForecast } from '../../status/disks.ts';
 import { conclude, derive, type Fact, known, look, NotKnown, valueOf } from '../../status/fact.ts';
 import { noSamples, sample } from '../../status/samples.ts';
@@ -92,7 +93,7 @@ async function observe(deps: StatusDeps, askFailover: AskFailover, command: stri
     if (list?.kind !== 'known') return undefined;
     if (siblings.length < list.targets.length && siblings.length === 0)
       throw new NotKnown('without the pg_control of its own cluster, this host asks nobody');
-    return siblings.map(otherStandby);
+    return siblings.map((sibling) => otherStandby(deps, sibling));
   });
   return {
     ...recovery,
@@ -106,6 +107,9 @@ async function observe(deps: StatusDeps, askFailover: AskFailover, command: stri
     primary: isPrimary
       ? { kind: 'seen', value: undefined, atMs: deps.now() }
       : derive(seenPrimary, primaryFacts),
+    primaryClock: isPrimary
+      ? { kind: 'seen', value: undefined, atMs: deps.now() }
+      : conclude(deps, () => known(clockFact(deps, 'the primary', known(seenPrimary).clock))),
     standbys,
     now: seenNow,
   };

@@ -1,6 +1,10 @@
 /** The other hosts as --status shows them: the primary, the other standbys, and what -F999 would say now. */
 import { parseLsn } from '../../postgres/lsn.ts';
+import { clockFact } from '../../status/clocks.ts';
+import type { Fact } from '../../status/fact.ts';
+import type { Clock } from '../../system/clock.ts';
 import { quoted } from '../../system/printable.ts';
+import type { ClockOffset } from '../../system/remote-clock.ts';
 import { furthestOf } from '../archive/offer.ts';
 import type { ReadRecords } from '../archive/read-records.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -63,6 +67,8 @@ export interface OtherStandby {
   readonly timeline: number | undefined;
   /** The end of what it has received or replayed; undefined if it is no standby. */
   readonly furthest: bigint | undefined;
+  /** Undefined unless it answered. */
+  readonly clock: Fact<ClockOffset> | undefined;
 }
 
 function reasonOf({ answer }: Sibling): string | undefined {
@@ -71,7 +77,7 @@ function reasonOf({ answer }: Sibling): string | undefined {
   return 'reason' in answer ? quoted(answer.reason, 300) : undefined;
 }
 
-export function otherStandby(sibling: Sibling): OtherStandby {
+export function otherStandby(deps: Pick<Clock, 'now'>, sibling: Sibling): OtherStandby {
   const { target, answer } = sibling;
   const said = answer.kind === 'answered' ? answer.said : undefined;
   const furthest = said?.isStandby === true ? furthestOf(said) : undefined;
@@ -82,5 +88,6 @@ export function otherStandby(sibling: Sibling): OtherStandby {
     server: said?.server,
     timeline: said && timelineOf(said),
     furthest: furthest === 0n ? undefined : furthest,
+    clock: answer.kind === 'answered' ? clockFact(deps, target.name, answer.clock) : undefined,
   };
 }

@@ -1,6 +1,7 @@
 /** The facts of cmd_standby --status as tables for people and as numbers for machines. Pure. */
 import { durationText, rateText, sizeText } from '../../amounts.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
+import { clockText } from '../../status/clocks.ts';
 import { diskMetrics, diskSection } from '../../status/disks.ts';
 import { derive, type Fact, factText, valueOf } from '../../status/fact.ts';
 import { gauge, type Metric, one, type Section } from '../../status/report.ts';
@@ -49,7 +50,10 @@ function hostRows(facts: StandbyFacts): string[][] {
       }),
     ],
     ['not replayed, of the archive', factText(archiveLag, lagText)],
-    ['not replayed, of the stream', factText(streamLag, lagText)],
+    [
+      'not replayed, of the stream',
+      factText(streamLag, (seen) => (seen === undefined ? 'nothing was streamed' : lagText(seen))),
+    ],
     [
       'stream',
       factText(receiver, (seen) =>
@@ -103,6 +107,10 @@ function failoverRows(facts: StandbyFacts): string[][] {
   return [
     ['primary', factText(primary, (seen) => seen?.message ?? 'this host')],
     [
+      "the primary's clock",
+      factText(facts.primaryClock, (seen) => (seen === undefined ? 'this one' : clockText(seen))),
+    ],
+    [
       'possible',
       factText(failover, (seen) => {
         if (seen?.isPossible !== true) return 'no';
@@ -122,12 +130,13 @@ function failoverRows(facts: StandbyFacts): string[][] {
   ];
 }
 
-function otherRow({ name, answer, reason, server, timeline, furthest }: OtherStandby): string[] {
+function otherRow({ name, answer, reason, server, timeline, furthest, clock }: OtherStandby): string[] {
   return [
     name,
     answer === 'answered' ? (server ?? 'unknown') : answer,
     timeline === undefined ? 'unknown' : String(timeline),
     furthest === undefined ? (reason ?? 'unknown') : formatLsn(furthest),
+    clock === undefined ? 'unknown' : factText(clock, clockText),
   ];
 }
 
@@ -137,7 +146,7 @@ export function sectionsOf(facts: StandbyFacts): readonly Section[] {
     { title: 'Failover now', rows: failoverRows(facts) },
     {
       title: 'Other standbys',
-      head: ['standby', 'server', 'timeline', 'has WAL to'],
+      head: ['standby', 'server', 'timeline', 'has WAL to', 'clock'],
       rows: (valueOf(facts.standbys) ?? []).map(otherRow),
     },
     diskSection(facts.disks),
@@ -148,7 +157,7 @@ const asNumber = (fact: Fact<boolean>): number | undefined => valueOf(derive(fac
 const lsnNumber = (lsn: bigint | undefined): number | undefined =>
   lsn === undefined ? undefined : Number(lsn);
 
-function lagMetrics(name: string, of: string, lag: Fact<Lag>): readonly Metric[] {
+function lagMetrics(name: string, of: string, lag: Fact<Lag | undefined>): readonly Metric[] {
   return [
     gauge(`${name}_lag_bytes`, `WAL of the ${of} that was not replayed yet.`, one(valueOf(lag)?.bytes)),
     gauge(`${name}_lag_seconds`, 'For how long at most.', one(valueOf(lag)?.seconds)),
@@ -184,6 +193,7 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
       'Whether WAL is streamed here.',
       one(valueOf(derive(receiver, (seen) => Number(seen?.status === 'streaming')))),
     ),
+    gauge('replay_delay_seconds', 'recovery_min_apply_delay.', one(valueOf(facts.delayS))),
     gauge('replay_paused', 'Whether the replay is paused.', one(asNumber(isPaused))),
     gauge('archive_segments', 'Segments in archivedir.', one(contents?.segments)),
     gauge('archive_bytes', 'Their size.', one(contents?.bytes)),
@@ -237,6 +247,19 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
       (valueOf(facts.standbys) ?? []).map(({ name, furthest }) => ({
         labels: { standby: name },
         value: lsnNumber(furthest),
+      })),
+    ),
+    gauge(
+      'primary_clock_skew_seconds',
+      "The clock of the primary's host minus this host's.",
+      one(valueOf(facts.primaryClock)?.skewS),
+    ),
+    gauge(
+      'standby_clock_skew_seconds',
+      "The clock of the other standby's host minus this host's.",
+      (valueOf(facts.standbys) ?? []).map(({ name, clock }) => ({
+        labels: { standby: name },
+        value: valueOf(clock)?.skewS,
       })),
     ),
     ...diskMetrics(facts.disks),

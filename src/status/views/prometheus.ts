@@ -5,11 +5,14 @@ import type { Metric, StatusReport } from '../report.ts';
 
 const prefix = 'pitrtools';
 
+/** Only these three escapes exist there: what else cannot be shown is written out, with a backslash that is escaped. */
+function labelValue(value: string): string {
+  const lines = value.split('\n').map((line) => printable(line).replaceAll('\\', '\\\\'));
+  return lines.join('\\n').replaceAll('"', '\\"');
+}
+
 function labelText(labels: Readonly<Record<string, string>>): string {
-  const texts = Object.entries(labels).map(
-    ([name, value]) =>
-      `${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`,
-  );
+  const texts = Object.entries(labels).map(([name, value]) => `${name}="${labelValue(value)}"`);
   return texts.length === 0 ? '' : `{${texts.join(',')}}`;
 }
 
@@ -47,9 +50,12 @@ function ownMetrics({ findings, facts, atMs, programVersion }: StatusReport): Me
       name: 'finding',
       help: 'A finding that exists now: 1.',
       type: 'gauge',
-      samples: [...new Map(findings.map((one) => [`${one.name} ${one.about ?? ''}`, one])).values()].map(
-        ({ name, about = '', level: severity }) => ({ labels: { name, about, level: severity }, value: 1 }),
-      ),
+      samples: [
+        ...new Map(findings.map((one) => [`${one.name} ${one.level} ${one.about ?? ''}`, one])).values(),
+      ].map(({ name, about = '', level: severity }) => ({
+        labels: { name, about, level: severity },
+        value: 1,
+      })),
     },
     {
       name: 'fact_unknown',
@@ -71,5 +77,5 @@ export function prometheusView(report: StatusReport): string {
   const lines = [...ownMetrics(report), ...report.metrics].flatMap((metric) =>
     linesOf(metric, report.program),
   );
-  return `${lines.map(printable).join('\n')}\n`;
+  return `${lines.join('\n')}\n`;
 }

@@ -1,6 +1,15 @@
 import { describe, expect, test, vi } from 'vitest';
 import { checkNames, requireKnown } from '../../../src/check/arguments.ts';
-import { checkLimitS, type Checks, failure, good, of, overall, runChecks } from '../../../src/check/check.ts';
+import {
+  checkLimitS,
+  type Checks,
+  dependent,
+  failure,
+  good,
+  of,
+  overall,
+  runChecks,
+} from '../../../src/check/check.ts';
 import { checkJson, type CheckReport, checkView } from '../../../src/check/show.ts';
 import { PitrError } from '../../../src/errors.ts';
 import { NotKnown } from '../../../src/status/fact.ts';
@@ -27,6 +36,18 @@ const checks: Checks<string> = {
   notKnown: { what: '', run: () => Promise.reject(new NotKnown('nobody answers')) },
   bug: { what: '', run: () => Promise.reject(new TypeError('undefined is not a function')) },
 };
+
+test('a check that was skipped for the sake of another one is unknown if that one was not run', async () => {
+  const dependents: Checks<string> = {
+    ssh: { what: '', run: () => Promise.resolve(failure('beta does not answer')) },
+    archive: { what: '', run: () => Promise.resolve(dependent('it was not reached', 'ssh')) },
+  };
+  const resultsOf = async (names: readonly string[]) =>
+    (await runChecks(deps, dependents, names, '')).map((found) => ({ ...found, tookS: 0 }));
+  const says = 'it was not reached: see the check ssh';
+  expect((await resultsOf([]))[1]).toEqual({ name: 'archive', result: 'skipped', says, tookS: 0 });
+  expect(await resultsOf(['archive'])).toEqual([{ name: 'archive', result: 'unknown', says, tookS: 0 }]);
+});
 
 describe('the checks', () => {
   test('come in their order, and one that throws ends no other', async () => {

@@ -14,11 +14,13 @@ describe('a clock', () => {
     [12, 5, 'ok'],
     [undefined, 0, 'unknown'],
   ])('%s s off, asked within %s s, is %s', (skewS, withinS, result) => {
-    expect(judgeClock('beta', skewS, withinS).result).toBe(result);
+    expect(judgeClock('beta', skewS === undefined ? undefined : { skewS, withinS }).result).toBe(result);
   });
 
   test('says which way it is off', () => {
-    expect(judgeClock('beta', -300, 0).says).toBe("the clock of beta is 5 min 0 s behind this host's");
+    expect(judgeClock('beta', { skewS: -300, withinS: 0 }).says).toBe(
+      "the clock of beta is 5 min 0 s behind this host's",
+    );
   });
 });
 
@@ -49,6 +51,8 @@ describe('the space of another host', () => {
   });
 });
 
+const present = 'rsync  version 3.2.7  protocol version 31';
+
 describe('the programs of another host', () => {
   test.each<[string, 2 | 3, string]>([
     ['rsync  version 3.2.7  protocol version 31', 3, 'ok'],
@@ -59,7 +63,15 @@ describe('the programs of another host', () => {
     ['sh: 1: rsync: not found', 3, 'failed'],
     ['', 3, 'failed'],
   ])('%j, set as %i, is %s', (said, configured, result) => {
-    expect(judgeRsync('beta', said, configured)).toMatchObject({ result });
+    expect(judgeRsync('beta', { here: present, there: said }, configured)).toMatchObject({ result });
+  });
+
+  test('rsync here counts as well, and cmd_standby has no rsync_version', () => {
+    const old = 'rsync  version 2.6.9  protocol version 29';
+    expect(judgeRsync('beta', { here: old, there: present }, 2).result).toBe('ok');
+    expect(judgeRsync('beta', { here: old, there: present }, 3).result).toBe('failed');
+    expect(judgeRsync('beta', { here: '', there: present }, 3).result).toBe('unknown');
+    expect(judgeRsync('beta', { here: present, there: old }, undefined).result).toBe('ok');
   });
 
   test.each([
@@ -116,11 +128,18 @@ describe('a host that ssh cannot reach', () => {
       'beta does not answer by ssh: Connection refused',
     ],
     ['ssh: connect to host beta port 22: No route to host', 'beta does not answer by ssh: No route to host'],
+    ["rrsync error: SSH_ORIGINAL_COMMAND='sh' is not rsync", 'beta lets us in, but runs no sh for us'],
     ['Bad configuration option: x', 'beta cannot be reached: ssh: exit status 255'],
   ])('%j', (said, says) => {
     const verdict = judge(said);
     expect(verdict).toMatchObject({ result: 'failed', says: expect.stringContaining(says) as string });
     expect(verdict.hint).toBeDefined();
+  });
+
+  test('that runs another command than sh', () => {
+    const words = { key: 'slaves', me: 'me' };
+    const verdict = judgeSshFailure(target, 'ssh: exit status 0', '', words);
+    expect(verdict.says).toBe('beta lets us in, but runs no sh for us: ssh: exit status 0');
   });
 
   test('is tried by hand with the flags of the INI file', () => {

@@ -47,6 +47,7 @@ test('the table shows the capabilities of each release', () => {
       "hasArchiveCleanupCommand": "8.4: false, 9.0: true",
       "hasAutoConf": "8.4: false, 9.4: true",
       "hasGroupAccess": "8.4: false, 11: true",
+      "hasIcuCollations": "8.4: false, 10: true",
       "hasPgAmcheck": "8.4: false, 14: true",
       "hasPgBasebackup": "8.4: false, 9.1: true",
       "hasPgCtlPromote": "8.4: false, 9.1: true",

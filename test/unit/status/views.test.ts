@@ -105,6 +105,21 @@ test('for Prometheus, an unknown number has no sample, and the unknown fact has 
     expect(line).toMatch(/^(# (HELP|TYPE) pitrtools_\w+ .+|pitrtools_\w+\{.+\} (-?[\d.e+]+|\+Inf))$/);
 });
 
+test('for Prometheus, a label has no other escapes than its own', () => {
+  const samples = [{ labels: { standby: 'a\u001B[31m\\"\n' }, value: 1 }];
+  const metrics = [{ name: 'queue_bytes', help: 'Its size.', type: 'gauge' as const, samples }];
+  expect(prometheusView(report({ metrics }))).toContain(
+    String.raw`pitrtools_queue_bytes{program="cmd_archiver",standby="a\\x1b[31m\\\"\n"} 1`,
+  );
+});
+
+test('for Prometheus, two findings of one name are two', () => {
+  const worse = { ...queue, level: 'critical' } as const;
+  const text = prometheusView(report({ findings: [worse, queue, queue] }));
+  const levels = [...text.matchAll(/^pitrtools_finding\{.*level="(\w+)"\} 1$/gm)].map(([, level]) => level);
+  expect(levels).toEqual(['critical', 'warning']);
+});
+
 test('for Nagios, one line: the worst finding, and numbers behind a bar', () => {
   expect(nagiosView(report({ host: 'al|pha' }))).toBe(
     String.raw`cmd_archiver WARNING - al/pha: WAL is queued for standby b\x1b[31m | 'b "x"\n queue_bytes'=12B`,

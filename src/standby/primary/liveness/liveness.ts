@@ -1,4 +1,5 @@
 import { messageOf, PitrError } from '../../../errors.ts';
+import type { ClockOffset } from '../../../system/remote-clock.ts';
 import { readSentinel } from '../../../system/sentinel.ts';
 import { sshTarget } from '../../../system/ssh-target.ts';
 import type { StandbyDeps } from '../../deps.ts';
@@ -35,6 +36,8 @@ export interface PrimaryLook {
   readonly liveness: Liveness;
   readonly identity: ServerIdentity;
   readonly known: KnownPrimary;
+  /** The clock of its host; undefined if nobody asked it over ssh, or it did not say. */
+  readonly clock: ClockOffset | undefined;
 }
 
 /** If ssh cannot be found, nothing was asked. */
@@ -117,13 +120,13 @@ export async function lookAtPrimary(
   void remote.then(({ answer }) => {
     if (answer.kind === 'alive') enough.abort();
   });
-  const [portAnswer, { answer, identity }] = [await port, await remote];
+  const [portAnswer, { answer, identity, clock }] = [await port, await remote];
   const place = `${settings.master_public_ip}:${settings.port}`;
   const judged = judgeLiveness(place, portAnswer, answer);
   const leftMs = Math.max(leastMs, endMs - deps.monotonicMs());
   const liveness = await withoutOwnFault(deps, judged, portAnswer, leftMs, probe);
   deps.log.debug(`primary: ${JSON.stringify({ port: portAnswer, remote: answer, liveness, identity })}`);
-  return { liveness, identity, known };
+  return { liveness, identity, known, clock };
 }
 
 /** Whether the primary is alive. */

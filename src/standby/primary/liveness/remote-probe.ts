@@ -1,4 +1,5 @@
 import { leash } from '../../../system/leash.ts';
+import { type ClockOffset, clockOffset, clockScript } from '../../../system/remote-clock.ts';
 import type { RemoteResult, RemoteShell, SshTarget } from '../../../system/ssh.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { readIdentity, type ServerIdentity, unknownIdentity } from './identity.ts';
@@ -10,6 +11,8 @@ export interface RemoteLook {
   readonly answer: RemoteAnswer;
   /** The server that lives there; asked only where it is wanted. */
   readonly identity: ServerIdentity;
+  /** Asked with the identity; undefined if the host did not say its time. */
+  readonly clock?: ClockOffset | undefined;
 }
 
 export interface Wanted {
@@ -20,7 +23,7 @@ export interface Wanted {
 
 export type ProbeDeps = Pick<
   StandbyDeps,
-  'startSession' | 'withRemoteShell' | 'log' | 'monotonicMs' | 'pause'
+  'startSession' | 'withRemoteShell' | 'log' | 'now' | 'monotonicMs' | 'pause'
 >;
 
 /** The connection of one look, and the time that it has left. */
@@ -76,7 +79,7 @@ async function awaitHelpers(look: Look, first: Said): Promise<Said> {
   }
 }
 
-async function lookThere(look: Look): Promise<RemoteLook> {
+async function lookAtServer(look: Look): Promise<RemoteLook> {
   const { wanted, question } = look;
   const first = await ask(look, processScript(question.primaryPgdata));
   const { alive } = readProcesses(first.lines, wanted.systemIdentifier);
@@ -93,6 +96,15 @@ async function lookThere(look: Look): Promise<RemoteLook> {
   const answer = judgeRemote(readProcesses(last.lines, wanted.systemIdentifier), readPsql(psql.lines));
   const identity = answer.kind === 'alive' ? await identityOf(look, last.lines, false) : unknownIdentity;
   return { answer, identity };
+}
+
+/** Last, so that it takes no time from what the verdict needs. */
+async function lookThere(look: Look): Promise<RemoteLook> {
+  const seen = await lookAtServer(look);
+  if (!look.wanted.identity || seen.answer.kind === 'unreachable') return seen;
+  const beforeMs = look.deps.now();
+  const { lines } = await ask(look, clockScript);
+  return { ...seen, clock: clockOffset(lines, beforeMs, look.deps.now()) };
 }
 
 const checkSsh = 'Check ssh: in the INI: nothing can be asked of the primary without it.';

@@ -17,6 +17,7 @@ export const standby: StandbyFacts = {
   queue: seen(nothing),
   stream: seen(undefined),
   live: seen(undefined),
+  clock: seen(undefined),
 };
 
 export const statistics = {

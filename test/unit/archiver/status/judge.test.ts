@@ -12,7 +12,12 @@ const context = {
 
 const found = (changes: Partial<ArchiverFacts>) =>
   judgeArchiver({ ...well, ...changes }, context).map(({ name, level }) => `${name} ${level}`);
-const said = { timeline: 1, replayed: 1n, isBeingPromoted: false, disk: undefined };
+const said = {
+  timeline: 1,
+  replayed: 1n,
+  isBeingPromoted: false,
+  disk: undefined,
+};
 const withStandby = (changes: Partial<StandbyFacts>) => found({ standbys: [{ ...standby, ...changes }] });
 
 describe('cmd_archiver --status', () => {
@@ -124,12 +129,21 @@ describe('cmd_archiver --status', () => {
     ['is stopped', seen({ ...said, server: 'down' }), ['standby warning']],
     ['takes writes', seen({ ...said, server: 'production' }), ['standby critical']],
     ['does not answer', unknown, ['standby unknown']],
-    [
-      'has a full archive',
-      seen({ ...said, server: 'recovering', disk: { bytes: 100, freeBytes: 1 } }),
-      ['disk critical'],
-    ],
   ])('finds that a standby %s by its own word', (_, live, expected) => {
     expect(withStandby({ live })).toEqual(expected);
+  });
+
+  test.each<[string, Partial<StandbyFacts>, readonly string[]]>([
+    ['is off', { clock: seen({ skewS: 300, withinS: 1 }) }, ['clock warning']],
+    [
+      'is off, though nothing else is known',
+      { live: unknown, clock: seen({ skewS: 300, withinS: 1 }) },
+      ['standby unknown', 'clock warning'],
+    ],
+    ['is not known', { live: seen({ ...said, server: 'recovering' }), clock: unknown }, ['clock unknown']],
+    ['is not known, as all else', { live: unknown, clock: unknown }, ['standby unknown']],
+    ['was not asked', { clock: seen(undefined) }, []],
+  ])('finds whether the clock of a standby %s', (_, changes, expected) => {
+    expect(withStandby(changes)).toEqual(expected);
   });
 });

@@ -1,9 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import {
-  parseRsyncVersion,
-  remoteRsync,
-} from '../../../../src/standby/actions/base-backup/copy/rsync-ability.ts';
+import { parseRsyncVersion } from '../../../../src/standby/actions/base-backup/copy/rsync-ability.ts';
 import { dataRules, tablespaceRules, withoutUnlogged } from '../../../../src/standby/host/copy-rules.ts';
+import { remoteRsync } from '../../../../src/system/rsync.ts';
 
 const target = { oid: '16400', name: 't', location: '/t', target: '/t', isInsidePgdata: false };
 const rules = dataRules([target], '/primary/main', ['conf.d', 'é.conf']);

@@ -49,6 +49,7 @@ export function answering(
       walDirectory: '/data/pg_wal',
       ...said,
     },
+    clock: undefined,
   });
 }
 

@@ -61,6 +61,7 @@ const other = {
   server: 'recovering',
   timeline: 1,
   furthest: 0x5000000n,
+  clock: seen({ skewS: -0.4, withinS: 0.1 }),
 } as const;
 const streaming = {
   status: 'streaming',
@@ -87,6 +88,7 @@ const well: StandbyFacts = {
   drill: seen(undefined),
   unfinished: seen([]),
   primary: seen(alive),
+  primaryClock: seen({ skewS: 0.4, withinS: 0.1 }),
   standbys: seen([other]),
   failover: seen(possible),
   loss: seen(loss),
@@ -98,10 +100,13 @@ const context = {
   command: 'cmd_standby -C FILE',
   pgdata: '/data',
   wantsStream: true,
+  wantedDelayS: 0,
 };
 
-const found = (changes: Partial<StandbyFacts>) =>
-  judgeStandby({ ...well, ...changes }, context).map(({ name, level }) => `${name} ${level}`);
+const found = (changes: Partial<StandbyFacts>, wantedDelayS: number | undefined = 0) =>
+  judgeStandby({ ...well, ...changes }, { ...context, wantedDelayS }).map(
+    ({ name, level }) => `${name} ${level}`,
+  );
 
 /** By limits-kit.ts: a warning, and critical. */
 const much = { bytes: 200, seconds: 30 };
@@ -133,8 +138,6 @@ describe('cmd_standby --status', () => {
     ],
     ['a replay that is behind', { streamLag: seen(much), archiveLag: seen(much) }, ['replay warning']],
     ['a replay that is far behind', { archiveLag: seen(more) }, ['replay critical']],
-    ['a replay that is behind on purpose', { archiveLag: seen(more), delayS: seen(3600) }, []],
-    ['one that is later than its delay', { archiveLag: seen(more), delayS: seen(250) }, ['replay warning']],
     ['no archive', { archive: seen({ kind: 'unusable', reason: 'r' }) }, ['archive critical']],
     ['a gap', { archive: seen({ ...archive, missing: '2' }) }, ['gap critical']],
     [
@@ -160,6 +163,12 @@ describe('cmd_standby --status', () => {
     ],
     ['a failover of which nothing is known', { failover: unknown }, ['failover unknown']],
     ['WAL that is not here', { loss: seen({ ...loss, ...more }) }, ['behind critical']],
+    ['a loss of which nothing is known', { loss: unknown }, ['behind unknown']],
+    [
+      'nothing but a dead primary',
+      { loss: unknown, primary: seen({ ...alive, found: 'dead' }) },
+      ['primary critical'],
+    ],
     ['little WAL that is not here', { loss: seen({ ...loss, bytes: 50, seconds: 1e6 }) }, []],
     [
       'a standby that does not answer',
@@ -173,6 +182,35 @@ describe('cmd_standby --status', () => {
     ],
   ])('finds %s', (_, changes, expected) => {
     expect(found(changes)).toEqual(expected);
+  });
+
+  test.each<[string, number, Partial<StandbyFacts>, readonly string[]]>([
+    ['is behind on purpose', 3600, { archiveLag: seen(more), delayS: seen(3600) }, []],
+    ['is later than its delay', 250, { archiveLag: seen(more), delayS: seen(250) }, ['replay warning']],
+    ['is delayed, and nobody has asked for it', 0, { delayS: seen(3600) }, ['delayed warning']],
+    ['is not delayed, though that was asked for', 3600, { delayS: seen(0) }, ['delayed warning']],
+    ['does not say whether it is delayed', 3600, { delayS: unknown }, []],
+  ])('finds that the replay %s', (_, wantedDelayS, changes, expected) => {
+    expect(found(changes, wantedDelayS)).toEqual(expected);
+  });
+
+  test.each<[string, Partial<StandbyFacts>, readonly string[]]>([
+    ['the primary is ahead', { primaryClock: seen({ skewS: 300, withinS: 0.2 }) }, ['clock primary warning']],
+    ['the primary was asked for long', { primaryClock: seen({ skewS: 12, withinS: 2.5 }) }, []],
+    ['the primary cannot be asked', { primaryClock: unknown }, []],
+    [
+      'another standby is behind',
+      { standbys: seen([{ ...other, clock: seen({ skewS: -300, withinS: 0.2 }) }]) },
+      ['clock b warning'],
+    ],
+    [
+      'another standby does not say its time',
+      { standbys: seen([{ ...other, clock: unknown }]) },
+      ['clock b unknown'],
+    ],
+  ])('compares clocks: %s', (_, changes, expected) => {
+    const findings = judgeStandby({ ...well, ...changes }, context);
+    expect(findings.map(({ name, about, level }) => `${name} ${about ?? ''} ${level}`)).toEqual(expected);
   });
 
   test('judges no standby where the server is the primary', () => {

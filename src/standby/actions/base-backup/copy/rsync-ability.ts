@@ -1,7 +1,7 @@
 import { refusal } from '../../../../errors.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { requireProgram } from '../../../../system/find-program.ts';
-import type { RsyncProgram } from '../../../../system/rsync.ts';
+import { remoteRsync, type RsyncProgram } from '../../../../system/rsync.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { Primary } from '../../../primary/primary.ts';
 import { runRemotely } from '../../../primary/remote-files.ts';
@@ -24,14 +24,6 @@ export function parseRsyncVersion(text: string) {
   if (match === null) return undefined;
   const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
   return { major, num: major * 10_000 + minor * 100 + patch, hasZstd: /\bzstd\b/.test(text) };
-}
-
-/** The command that runs as rsync on the primary, according to the user's flags. */
-export function remoteRsync(flags: readonly string[]): string {
-  const index = flags.findIndex((flag) => flag.startsWith('--rsync-path'));
-  const flag = flags[index];
-  if (flag === undefined) return 'rsync';
-  return flag === '--rsync-path' ? (flags[index + 1] ?? 'rsync') : flag.slice('--rsync-path='.length);
 }
 
 async function askRemoteRsync({ settings }: StandbyDeps, { shell }: Primary): Promise<string> {

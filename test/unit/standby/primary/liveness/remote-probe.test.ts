@@ -37,6 +37,7 @@ async function askOneThatSays(
     },
   };
   const deps = {
+    now: () => nowMs,
     monotonicMs: () => nowMs,
     pause: (ms: number) => {
       nowMs += ms;
