@@ -25,20 +25,26 @@ async function textThere(shell: RemoteShell, path: string): Promise<string | und
   return result.status === 0 ? `${result.lines.join('\n')}\n` : undefined;
 }
 
-/** The name of this host in the list of the primary's standbys: its own, or one that leads here. */
+/**
+ * The name of this host in the list of the primary's standbys: its own, or one that leads here. The name of another
+ * host must not be taken: its role on the primary would get our password.
+ */
 export async function findOwnName(
   standbys: ArchiverSettings['standbys'],
   hostName: string,
   resolve = addressesOf,
 ): Promise<string | undefined> {
-  const [only, second] = standbys;
-  if (only !== undefined && second === undefined) return only.name;
   const byName = standbys.find(({ name, host }) => name === hostName || host === hostName);
   if (byName !== undefined) return byName.name;
   const own = new Set(ownAddresses().filter((address) => !isLoopback(address)));
-  for (const { name, host } of standbys)
-    if ((await resolve(host)).some((address) => own.has(address))) return name;
-  return undefined;
+  const found = await Promise.all(
+    standbys.map(async ({ name, host }) => ({ name, addresses: await resolve(host) })),
+  );
+  const byAddress = found.find(({ addresses }) => addresses.some((address) => own.has(address)));
+  if (byAddress !== undefined) return byAddress.name;
+  // Known only to the primary, by its own ssh configuration or hosts file.
+  const [only, second] = found;
+  return second === undefined && only?.addresses.length === 0 ? only.name : undefined;
 }
 
 /** Where the server there listens, from its postmaster.pid. */
@@ -107,7 +113,7 @@ export async function observePrimary(
   if (ownName === undefined)
     return unusable(
       `${path} on ${host} names no standby that is this host: ${quoted(settings.slaves.join(', '))}`,
-      `Add it there: cmd_archiver --setup --standby ${deps.hostName}`,
+      `Add it there: cmd_archiver --setup --standby ${deps.hostName}; or run this on one of these hosts.`,
     );
   const there = await findThere(shell, settings);
   if (there === undefined)

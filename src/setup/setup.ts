@@ -108,7 +108,7 @@ async function look(deps: ProgramDeps, request: SetupRequest, password: string):
       hint:
         request.role === 'primary'
           ? 'Make one, or name its data directory by --cluster DIRECTORY.'
-          : 'Name the data directory by --cluster DIRECTORY; otherwise the one of the primary is taken, once ssh lets us in there.',
+          : 'Name the data directory that this standby is to have by --cluster DIRECTORY.',
     },
   );
 }
@@ -159,14 +159,18 @@ function servicesTodo(facts: SetupFacts): readonly Todo[] {
   return [{ where: 'here, as root', why: 'enable the services:', lines: [`${againText(facts)} --systemd`] }];
 }
 
+/** A step that was carried out, and whose effect is not seen all the same. */
+function noEffect(step: SetupStep): Todo {
+  const why = `this had no effect: ${sayStep(step)}`;
+  if (step.kind !== 'reload') return { where: 'here', why, lines: [] };
+  const sql = 'SELECT name, setting, sourcefile FROM pg_settings WHERE sourcefile IS NOT NULL';
+  return { where: 'here', why: `${why}. Another file may override ours; in psql:`, lines: [`${sql};`] };
+}
+
 async function finish(deps: ProgramDeps, { facts, plan, failures }: Outcome): Promise<number> {
   const { report } = deps;
   for (const note of plan.notes) report(`note: ${note}`);
-  const left = plan.steps.map((step): Todo => ({
-    where: 'here',
-    why: `this had no effect: ${sayStep(step)}`,
-    lines: [],
-  }));
+  const left = plan.steps.map(noEffect);
   const failedAlready = failures.length > 0 ? [] : left;
   const todos = [...failures, ...failedAlready, ...plan.todos, ...servicesTodo(facts)];
   await sayServices(deps, facts);

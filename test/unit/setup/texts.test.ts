@@ -107,7 +107,7 @@ test('our file is in the directory that postgresql.conf includes, if it includes
   expect(confFileOf(file, "#include_dir = 'conf.d'\ninclude 'more.conf'\n")).toBeUndefined();
 });
 
-test('a standby finds itself in the list of its primary by its name, or as the only one', async () => {
+test('a standby finds itself in the list of its primary by its name, and never takes that of another host', async () => {
   const standby = (name: string, host = name) =>
     parseArchiverConfig(
       `[DEFAULT]\npgdata: /p\nr_archivedir: /a\nl_archivedir: /q\nslaves: ${name}\n[${name}]\nhost: ${host}\n`,
@@ -118,6 +118,8 @@ test('a standby finds itself in the list of its primary by its name, or as the o
   const nowhere = () => Promise.resolve([]);
   expect(targets).toHaveLength(2);
   expect(await findOwnName(targets.slice(0, 1), 'other', nowhere)).toBe('beta');
+  const elsewhere = () => Promise.resolve(['192.0.2.7']);
+  expect(await findOwnName(targets.slice(0, 1), 'other', elsewhere)).toBeUndefined();
   expect(await findOwnName(targets, 'gamma.example', nowhere)).toBe('gamma');
   expect(await findOwnName(targets, 'other', nowhere)).toBeUndefined();
 });
