@@ -134,10 +134,10 @@ const nothing: Observed = {
   walToCome: { kind: 'there' },
 };
 
-/** What this host alone says. */
+/** The facts that this host alone knows. */
 interface OwnSide {
   readonly own: OwnFacts;
-  /** Of a former primary, and of no other server. */
+  /** Only a former primary has one. */
   readonly end: EndOfWal | undefined;
   readonly ability: Promise<RewindAbility> | undefined;
 }
