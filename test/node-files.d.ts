@@ -1,0 +1,1 @@
+export declare const nodeFiles: readonly string[];
