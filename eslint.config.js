@@ -145,5 +145,5 @@ export default tseslint.config(
     ignores: ['src/system/**'],
     rules: { 'no-restricted-syntax': ['error', readsClock, opensToWrite] },
   },
-  { files: ['**/*.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly' } } },
+  { files: ['**/*.{js,cjs}'], languageOptions: { globals: { process: 'readonly', console: 'readonly' } } },
 );

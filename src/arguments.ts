@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { defaultIni } from './config/default-ini.ts';
 import { usageError } from './errors.ts';
-import { type FlagTable, seeHelp, shortHelp, type Usage } from './help.ts';
+import { type FlagTable, seeHelp, sharedFlags, shortHelp, type Usage } from './help.ts';
 import { iniFileOf } from './ini-file.ts';
 import { programVersion } from './system/program-root.ts';
 
@@ -40,20 +40,8 @@ export type Arguments<Flags extends FlagTable> =
 
 const generalGroup = 'Options:';
 
-function sharedOptions({ shared: { dryRun, force, json } }: Usage): Option[] {
-  const some = [
-    { flags: '--dry-run', text: 'show the steps and change nothing', goesWith: dryRun },
-    { flags: '--force [NAMES]', text: 'continue although the action would refuse', goesWith: force },
-    { flags: '--json', text: 'print one JSON object on standard output', goesWith: json },
-  ];
-  return [
-    new Option('-C, --config <FILE>', 'the INI file'),
-    ...some.flatMap(({ flags, text, goesWith }) =>
-      goesWith === undefined ? [] : [new Option(flags, `${text}; ${goesWith}`)],
-    ),
-    new Option('--version', 'show the version of this program'),
-    new Option('-h, --help [all]', 'show the options for each task; with "all", every option'),
-  ].map((option) => option.helpGroup(generalGroup));
+function sharedOptions(usage: Usage): Option[] {
+  return sharedFlags(usage).map(([flags, text]) => new Option(flags, text).helpGroup(generalGroup));
 }
 
 function ownOptions({ flags }: Usage): Option[] {

@@ -1,3 +1,5 @@
+import { defaultIni } from './config/default-ini.ts';
+
 /** The tasks for which an operator uses a program. */
 const tasks = ['Set up', 'Run', 'Look', 'Change roles', 'Recover'] as const;
 
@@ -28,6 +30,26 @@ export interface Usage<Flags extends FlagTable = FlagTable> {
   readonly foot: readonly string[];
   /** The text of `--help all` below the flags. */
   readonly more: string;
+}
+
+/** The flags that both programs declare in the same way, as commander reads them, with their texts. */
+export function sharedFlags({
+  program,
+  shared: { dryRun, force, json },
+}: Usage): readonly (readonly [flags: string, text: string])[] {
+  const some = [
+    ['--dry-run', 'show the steps and change nothing', dryRun],
+    ['--force [NAMES]', 'continue although the action would refuse', force],
+    ['--json', 'print one JSON object on standard output', json],
+  ] as const;
+  return [
+    ['-C, --config <FILE>', `the INI file; if it is left out, ${defaultIni(program)}`],
+    ...some.flatMap(([flags, text, goesWith]) =>
+      goesWith === undefined ? [] : [[flags, `${text}; ${goesWith}`] as const],
+    ),
+    ['--version', 'show the version of this program'],
+    ['-h, --help [all]', 'show the options for each task; with "all", every option'],
+  ];
 }
 
 /** The action of both programs if none is given, and the one that asks the other hosts, too. */

@@ -1,5 +1,4 @@
 import { exitCodes, PitrError } from './errors.ts';
-import { refuseOldNode } from './node-version.ts';
 import { endAllCommands } from './system/command.ts';
 import { type Log, logFailure, textLog } from './system/log.ts';
 import { partWithHooks } from './system/notify.ts';
@@ -56,7 +55,6 @@ export async function runProgram(main: Main, argv: readonly string[]): Promise<v
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);
   try {
-    refuseOldNode(process.versions.node, process.execPath);
     process.exitCode = await main(context);
   } catch (error) {
     logFailure(log, error);

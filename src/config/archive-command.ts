@@ -1,4 +1,5 @@
 import { splitWords } from './command-words.ts';
+import { defaultIni } from './default-ini.ts';
 
 /** The archiving settings that a server reports. */
 export interface Archiving {
@@ -11,8 +12,8 @@ export interface Archiving {
 /** A call of our program in an archive_command. */
 export interface ArchiveCall {
   readonly program: string;
-  /** The file behind `-C`. */
-  readonly iniFile: string | undefined;
+  /** The file behind `-C`, or the default. */
+  readonly iniFile: string;
   /** Whether `-F %p` passes the segment on. */
   readonly passesSegment: boolean;
 }
@@ -39,7 +40,7 @@ export function archiveCallOf(archiveCommand: string): ArchiveCall | undefined {
   const behind = words.slice(at + 1);
   return {
     program,
-    iniFile: valueOf(behind, '-C', '--config'),
+    iniFile: valueOf(behind, '-C', '--config') ?? defaultIni('cmd_archiver'),
     passesSegment: valueOf(behind, '-F', '--file') === '%p',
   };
 }
@@ -63,7 +64,5 @@ export function judgeArchiving({ archiveMode, archiveCommand, archiveLibrary }: 
   }
   if (!call.passesSegment)
     return wrong(`archive_command is "${archiveCommand}": it does not pass the segment on by -F %p`);
-  if (call.iniFile === undefined)
-    return wrong(`archive_command is "${archiveCommand}": it names no INI file by -C`);
   return { kind: 'call', call };
 }

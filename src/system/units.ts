@@ -1,6 +1,6 @@
 /** The units of systemd and the tables of cron on this host, as far as we may read them. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type RunCommand, succeeded } from './command.ts';
 import { findProgram } from './find-program.ts';
 
@@ -15,12 +15,11 @@ export interface Scheduled {
   readonly text: string;
 }
 
-const unitFolders = [
-  '/etc/systemd/system',
-  '/run/systemd/system',
-  '/usr/local/lib/systemd/system',
-  '/usr/lib/systemd/system',
-];
+/** Units that were put here are meant to run. */
+const ownFolders = ['/etc/systemd/system', '/run/systemd/system'];
+/** A package puts units here whether they are to run or not. */
+const packageFolders = ['/usr/local/lib/systemd/system', '/usr/lib/systemd/system'];
+const unitFolders = [...ownFolders, ...packageFolders];
 const cronFolder = '/etc/cron.d';
 const crontabLimitMs = 5_000;
 
@@ -55,12 +54,42 @@ async function crontab(run: RunCommand): Promise<readonly Scheduled[]> {
   return succeeded(result) ? [{ path: 'crontab -l', text: result.stdout }] : [];
 }
 
-/** Every service of systemd and every table of cron that may call one of our programs. */
-export async function readScheduled(run: RunCommand): Promise<readonly Scheduled[]> {
-  const units = unitFolders.map((folder) => filesIn(folder, (name) => name.endsWith('.service')));
-  const files = (await Promise.all(units)).flat();
-  const cron = await filesIn(cronFolder, () => true);
-  return [...(await readAll([...files, ...cron, '/etc/crontab'])), ...(await crontab(run))];
+/** The units that other units start, which `systemctl enable` brings about by links; of a timer also the one that it names. */
+async function startedUnits(root: string): Promise<ReadonlySet<string>> {
+  const folders = unitFolders.map((folder) => join(root, folder));
+  const among = folders.map((folder) => filesIn(folder, (name) => /\.(wants|requires|upholds)$/.test(name)));
+  const links = (await Promise.all(among)).flat().map((folder) => filesIn(folder, () => true));
+  const names = (await Promise.all(links)).flat().map((path) => basename(path));
+  const timers = names.filter((name) => name.endsWith('.timer')).map((name) => name.replace(/@.+\./, '@.'));
+  const texts = await readAll(folders.flatMap((folder) => timers.map((name) => join(folder, name))));
+  const named = texts.flatMap(({ text }) =>
+    [...text.matchAll(/^\s*Unit\s*=\s*(\S+)/gm)].map((match) => match[1]),
+  );
+  return new Set([...names, ...named.filter((name) => name !== undefined)]);
+}
+
+/** By itself or by a timer of its name; a template by one of its instances. */
+function isStarted(service: string, started: ReadonlySet<string>): boolean {
+  const name = basename(service, '.service');
+  return [...started].some((unit) => {
+    const other = unit.replace(/\.(service|timer)$/, '');
+    return name.endsWith('@') ? other.startsWith(name) : other === name;
+  });
+}
+
+/** Every service of systemd and every table of cron that may call one of our programs. `root`: of another file system. */
+export async function readScheduled(run: RunCommand, root = '/'): Promise<readonly Scheduled[]> {
+  const services = async (folders: readonly string[]) => {
+    const found = folders.map((folder) => filesIn(join(root, folder), (name) => name.endsWith('.service')));
+    return (await Promise.all(found)).flat();
+  };
+  const started = await startedUnits(root);
+  const packaged = (await services(packageFolders)).filter((service) => isStarted(service, started));
+  const cron = [...(await filesIn(join(root, cronFolder), () => true)), join(root, '/etc/crontab')];
+  return [
+    ...(await readAll([...(await services(ownFolders)), ...packaged, ...cron])),
+    ...(await crontab(run)),
+  ];
 }
 
 /** The files in which a line that is no comment calls a program with this flag. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
+import { makeEtc, mayMount, withMounts } from '../harness/own-mounts.ts';
 import { run } from '../harness/processes.ts';
 import { removeTree } from '../harness/remove-tree.ts';
 
@@ -277,6 +278,37 @@ test.each(['a stand-in', ...(hasBusybox ? ['busybox'] : [])])(
     expect((await run(program, calls, { cwd: proof.pgdata, env: { PATH: '/usr/bin:/bin' } })).code).toBe(0);
   },
 );
+
+test('without -C the INI file in /etc/pitrtools counts, for the shell and for Node', async (context) => {
+  const proof = prove();
+  const etc = makeEtc(join(proof.root, 'etc'));
+  if (!(await mayMount())) context.skip('no user namespaces here');
+  const call = (node: string, ...args: string[]) =>
+    run(...withMounts([[etc, '/etc']], [checkout('bin', 'cmd_archiver'), ...args]), {
+      cwd: proof.pgdata,
+      env: { PATH: '/usr/bin:/bin', PITRTOOLS_NODE: node },
+    });
+  const absent = await call(process.execPath, '-F', proof.path);
+  expect(absent.stderr).toContain('no INI file is given, and there is no /etc/pitrtools/cmd_archiver.ini');
+  expect(absent.code).toBe(2);
+
+  // It lacks a key, so that Node, where it reads this file, names it.
+  const ini = join(etc, 'pitrtools', 'cmd_archiver.ini');
+  writeFileSync(ini, `[DEFAULT]\nl_archivedir: ${proof.place}\n`);
+  const config = join(proof.place, '.archiver', 'config');
+  rmSync(config);
+  symlinkSync('/etc/pitrtools/cmd_archiver.ini', config);
+  copyTime(ini, join(proof.place, '.archiver', 'stamp'));
+  expect(await call('/bin/false', '-F', proof.path)).toMatchObject({ code: 0, stderr: '' });
+  rmSync(proof.marker);
+  for (const args of [['-F', proof.path], []]) {
+    const byNode = await call(process.execPath, ...args);
+    expect(byNode.stderr).toMatch(
+      /the configuration file cannot be used:\n.*\/etc\/pitrtools\/cmd_archiver\.ini/,
+    );
+    expect(byNode.code).toBe(3);
+  }
+});
 
 test('bash alone takes any file for newer than a missing one, so the launcher must not rely on that', () => {
   const proof = prove();

@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readlinkSync,
   symlinkSync,
   writeFileSync,
@@ -12,6 +13,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
+import { mayMount, type Mount, withMounts } from '../harness/own-mounts.ts';
 import { mustRun, run, start } from '../harness/processes.ts';
 import { removeTree } from '../harness/remove-tree.ts';
 
@@ -38,6 +40,10 @@ function toolsWithoutNode(directory: string): string {
   mkdirSync(tools);
   for (const tool of ['readlink', 'env', 'rsync', 'ssh']) symlinkSync(`/usr/bin/${tool}`, join(tools, tool));
   return tools;
+}
+
+function optional(): string[] {
+  return existsSync('/opt') ? readdirSync('/opt').map((name) => join('/opt', name)) : [];
 }
 
 /** Stands in for Node, so that the test decides how it ends. */
@@ -78,11 +84,11 @@ describe.each(programs)('%s', (program) => {
     expect(result.stderr).toBe(`ERROR: ${program}: ${copy} is not built\nHINT: Run: cd ${copy} && npm ci\n`);
   });
 
-  test('names a PITRTOOLS_NODE that cannot be run', async () => {
-    const env = { ...process.env, PITRTOOLS_NODE: '/nonexistent/node' };
+  test.each(['/nonexistent/node', '/usr'])('names a PITRTOOLS_NODE that cannot be run: %s', async (node) => {
+    const env = { ...process.env, PITRTOOLS_NODE: node };
     const result = await run(checkout('bin', program), ['--version'], { env });
     expect(result.code).toBe(1);
-    expect(result.stderr).toContain('PITRTOOLS_NODE is /nonexistent/node, which cannot be run');
+    expect(result.stderr).toContain(`PITRTOOLS_NODE is ${node}, which cannot be run`);
   });
 
   test('names a Node.js that is too old, and does nothing else', async () => {
@@ -97,6 +103,21 @@ describe.each(programs)('%s', (program) => {
     expect(result.code).toBe(4);
     expect(result.stderr).toMatch(
       /^ERROR: "\/.+" is Node\.js 18\.20\.8, but 20\.19 or later is needed\nHINT: .*PITRTOOLS_NODE.*\n$/,
+    );
+  });
+
+  test('says what to install where there is no Node.js', async (context) => {
+    if (!(await mayMount())) context.skip('no user namespaces here');
+    const places = ['/usr/lib/pitrtools-node', '/usr/local', '/usr', '/snap', ...optional()];
+    const found = places.map((place) => join(place, 'bin', 'node')).filter((path) => existsSync(path));
+    const hidden = found.map((path): Mount => ['/dev/null', path]);
+    const command = ['/bin/sh', checkout('bin', program), '--version'];
+    const result = await run(...withMounts(hidden, command), {
+      env: { PATH: '/usr/sbin:/usr/bin:/bin', HOME: '/nonexistent' },
+    });
+    expect(result.code).toBe(1);
+    expect(result.stderr).toBe(
+      `ERROR: ${program}: cannot find Node.js\nHINT: Install Node.js 20.19 or later or the package pitrtools-node, or set PITRTOOLS_NODE to the path of node.\n`,
     );
   });
 

@@ -1,22 +1,55 @@
 import { readFileSync } from 'node:fs';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import { oldestNode, refuseOldNode } from '../../src/node-version.ts';
+import { oldestNode } from '../../src/node-version.ts';
+import { checkout } from '../harness/checkout.ts';
+
+const guard = readFileSync(checkout('bin', 'require-node.cjs'), 'utf8');
+
+/** The output and exit status of the file that the launchers load first; the status is undefined if it lets the program run. */
+function guarded(version: string) {
+  let output = '';
+  let status: number | undefined;
+  const process = {
+    versions: { node: version },
+    execPath: '/usr/bin/node',
+    stderr: { write: (text: string) => (output += text) },
+    exit: (code: number) => (status = code),
+  };
+  runInNewContext(guard, { process });
+  return { output, status };
+}
 
 describe('the version of Node.js', () => {
   test.each(['20.19.0', '20.20.2', '22.0.0', '26.10.0'])('%s is accepted', (version) => {
-    expect(() => {
-      refuseOldNode(version, '/usr/bin/node');
-    }).not.toThrow();
+    expect(guarded(version)).toEqual({ output: '', status: undefined });
   });
 
-  test.each(['16.20.2', '18.20.8', '20.18.3'])('%s is refused with its path', (version) => {
-    expect(() => {
-      refuseOldNode(version, '/usr/bin/node');
-    }).toThrow(`"/usr/bin/node" is Node.js ${version}, but 20.19 or later is needed`);
+  test.each(['0.12.18', '12.22.12', '16.20.2', '18.20.8', '20.18.3'])(
+    '%s is refused with its path',
+    (version) => {
+      const { output, status } = guarded(version);
+      expect(output).toMatch(
+        new RegExp(
+          `^ERROR: "/usr/bin/node" is Node.js ${version}, but 20.19 or later is needed\nHINT: .*\n$`,
+        ),
+      );
+      expect(status).toBe(4);
+    },
+  );
+
+  test('is checked in a syntax that old releases read', () => {
+    expect(guard.replace(/^\/\/.*$/gm, '')).not.toMatch(
+      /=>|`|\b(const|let|class|async|await|import)\b|\?[.?]/,
+    );
   });
 
   test('is the same in package.json', () => {
-    const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
-    expect(engines.node).toBe(`>=${oldestNode.major}.${oldestNode.minor}`);
+    const { engines } = JSON.parse(readFileSync(checkout('package.json'), 'utf8')) as {
+      engines: { node: string };
+    };
+    const oldest = `${oldestNode.major}.${oldestNode.minor}`;
+    expect(engines.node).toBe(`>=${oldest}`);
+    expect(guarded('1.0.0').output).toContain(`but ${oldest} or later`);
   });
 });

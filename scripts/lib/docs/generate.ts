@@ -13,7 +13,7 @@ function commandLinePage(): string {
     (program) => `## ${program}\n\n${helpOf(program, 'all')}\nWithout \`all\`:\n\n${helpOf(program)}`,
   );
   const head =
-    '# Command lines\n\nWhat `--help all` and `--help` print. This page is made by `npm run docs`; a test keeps it equal.\n';
+    '# Command lines\n\nWhat `--help all` and `--help` print. A program that is called without `-C`, from a package or from a checkout, uses its INI file in `/etc/pitrtools` if there is one. This page is made by `npm run docs`; a test keeps it equal.\n';
   return [head, ...sections].join('\n');
 }
 

@@ -144,7 +144,7 @@ export async function checkShipper(check: ArchiverCheck): Promise<Verdict> {
   if (service !== undefined)
     return failure(
       `the shipper does not run, and ${service}`,
-      'Look at it: systemctl status pitrtools-shipper.',
+      "Look at it: systemctl status 'pitrtools-shipper*'",
     );
   const server = await check.server();
   if (server.kind === 'seen' && (server.statistics?.archived ?? 0) > 0)

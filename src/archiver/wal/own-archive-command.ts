@@ -39,10 +39,7 @@ export async function judgeOwnArchiving(archiving: Archiving, own: Own): Promise
   const verdict = judgeArchiving(archiving);
   if (verdict.kind !== 'call') return verdict;
   const { program, iniFile } = verdict.call;
-  const problems = await Promise.all([
-    programProblem(program, own.pgdata),
-    iniFile === undefined ? undefined : iniProblem(iniFile, own),
-  ]);
+  const problems = await Promise.all([programProblem(program, own.pgdata), iniProblem(iniFile, own)]);
   const found = problems.filter((problem) => problem !== undefined);
   if (found.length === 0) return verdict;
   return { kind: 'wrong', reason: `archive_command is "${archiving.archiveCommand}": ${found.join('; ')}` };

@@ -32,7 +32,6 @@ export async function findArchiveCommandProblem(primary: Primary): Promise<strin
   if (verdict.kind === 'wrong' && settings.archiveLibrary === '') return verdict.reason;
   if (verdict.kind !== 'call' || primary.protocol !== undefined) return undefined;
   const { program, iniFile } = verdict.call;
-  if (iniFile === undefined) return undefined;
   const missing = await whatIsMissing(primary, program, iniFile);
   return missing === undefined ? undefined : `archive_command is "${settings.archiveCommand}": ${missing}`;
 }

@@ -85,7 +85,7 @@ export function iniProblems(iniFile: string, text: string, own: readonly string[
 async function callProblems(deps: StandbyDeps, call: ArchiveCall): Promise<readonly string[]> {
   const { pgdata } = deps.settings;
   const found = await programProblem(call, pgdata);
-  if (call.iniFile === undefined || isExpanded(call.iniFile)) return found;
+  if (isExpanded(call.iniFile)) return found;
   // PostgreSQL's shell works in the data directory.
   const path = resolve(pgdata, call.iniFile);
   try {

@@ -25,6 +25,7 @@ describe('the command line of cmd_archiver', () => {
 
   test.each([
     [['-I'], /no INI file is given/],
+    [['-F', 'pg_wal/1'], /no INI file is given/],
     [['-C', 'x.ini', '-I', '-F', 'y'], /one action at a time, not -I and -F/],
     [['-C', 'x.ini', '--abandon', 'a', '--resume', 'b'], /one action at a time/],
     [['-C', 'x.ini', '-F', ''], /-F needs the path/],

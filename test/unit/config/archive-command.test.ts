@@ -6,7 +6,7 @@ describe('the call of our program in an archive_command', () => {
     ['/p/bin/cmd_archiver -C /p/a.ini -F %p', { program: '/p/bin/cmd_archiver', iniFile: '/p/a.ini' }],
     ['"/p q/cmd_archiver" -F "%p" --config=/p/a.ini', { program: '/p q/cmd_archiver', iniFile: '/p/a.ini' }],
     ['nice -n 5 cmd_archiver -C/p/a.ini -F%p', { program: 'cmd_archiver', iniFile: '/p/a.ini' }],
-    ['cmd_archiver --file %p', { program: 'cmd_archiver', iniFile: undefined }],
+    ['cmd_archiver --file %p', { program: 'cmd_archiver', iniFile: '/etc/pitrtools/cmd_archiver.ini' }],
     [
       '/1.x/cmd_archiver -C /1.x/a.ini -F %p && /p/cmd_archiver -C /p/a.ini -F %p',
       { program: '/p/cmd_archiver', iniFile: '/p/a.ini' },
@@ -32,7 +32,7 @@ describe('the settings of a server alone', () => {
     [{ archiveLibrary: 'basic_archive' }, 'wrong', 'archive_library is "basic_archive"'],
     [{ archiveCommand: '' }, 'wrong', 'archive_command is empty'],
     [{ archiveCommand: 'cmd_archiver -C /a.ini -F %f' }, 'wrong', 'by -F %p'],
-    [{ archiveCommand: 'cmd_archiver -F %p' }, 'wrong', 'no INI file by -C'],
+    [{ archiveCommand: 'cmd_archiver -F %p' }, 'call', undefined],
     [{ archiveCommand: 'cp %p /x/%f' }, 'unknown', 'cannot be determined'],
   ])('%j: the verdict is %s', (change, kind, reason) => {
     const verdict = judgeArchiving({ ...good, ...change });

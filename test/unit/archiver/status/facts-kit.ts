@@ -37,7 +37,10 @@ export const well: ArchiverFacts = {
   isRunning: seen(true),
   written: seen(0x5000000n),
   archiving: seen({
-    verdict: { kind: 'call', call: { program: 'cmd_archiver', iniFile: undefined, passesSegment: true } },
+    verdict: {
+      kind: 'call',
+      call: { program: 'cmd_archiver', iniFile: '/etc/pitrtools/cmd_archiver.ini', passesSegment: true },
+    },
     command: 'c',
     statistics,
   }),

@@ -99,7 +99,7 @@ async function findOtherIniFile(
 ): Promise<string | undefined> {
   if (archiving.kind === 'unknown') return undefined;
   const verdict = judgeArchiving(archiving.archiving);
-  if (verdict.kind !== 'call' || verdict.call.iniFile === undefined) return undefined;
+  if (verdict.kind !== 'call') return undefined;
   // PostgreSQL's shell works in the data directory.
   const named = await realpath(resolve(pgdata, verdict.call.iniFile)).catch(() => undefined);
   const own = await realpath(iniFile).catch(() => undefined);
