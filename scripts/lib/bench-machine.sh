@@ -5,50 +5,6 @@
 # The package that contains each tool's command.
 peers=(pgbackrest:pgbackrest barman-wal-archive:barman-cli)
 
-# A tool that cannot be installed is left out of the table; the benchmark continues.
-offer_peers() {
-  local missing
-  mapfile -t missing < <(missing_peers)
-  [ "${#missing[@]}" -gt 0 ] || return 0
-  if ! command -v apt-get >/dev/null; then
-    say "left out, because there is no apt-get to install them: ${missing[*]}"
-  elif is_root; then
-    install_peers "${missing[@]}"
-  else
-    say "left out: ${missing[*]} (run this as root once to have them installed, or install them yourself)"
-  fi
-}
-
-missing_peers() {
-  local peer bin
-  for peer in "${peers[@]}"; do
-    [ -x "/usr/bin/${peer%%:*}" ] || echo "${peer#*:}"
-  done
-  # repmgr is an extension of one major.
-  bin=$(newest_postgres_bin)
-  if [ -x "$bin/postgres" ] && ! [ -x "$bin/repmgr" ]; then
-    echo "postgresql-$(basename "$(dirname "$bin")")-repmgr"
-  fi
-}
-
-install_peers() {
-  local before after peer
-  exec 7>/run/lock/pitrtools-install.lock
-  take_lock 7 -x /run/lock/pitrtools-install.lock
-  say "installing from Debian's packages: $*"
-  before=$(installed_packages)
-  keep_services_as_they_are
-  for peer in "$@"; do
-    # In a subshell, because apt_install ends the script that it fails in.
-    (apt_install "$peer") || say "left out: $peer cannot be had here"
-  done
-  restore_services
-  after=$(installed_packages)
-  say "installed: $(comm -13 <(echo "$before") <(echo "$after") | paste -sd ' ')"
-  say "no service was started or enabled"
-  exec 7>&-
-}
-
 # Puts this script, and so all that it starts, into a control group of its own. Without the right to do so, the
 # benchmark adds up the times in /proc.
 count_processor_time() {

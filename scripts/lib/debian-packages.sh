@@ -90,6 +90,44 @@ apt_quietly() {
   return "$status"
 }
 
+# offer_packages PACKAGE...: what cannot be installed is left out, and its name is shown; the run continues.
+offer_packages() {
+  [ $# -gt 0 ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    say "left out, because there is no apt-get to install them: $*"
+  elif is_root; then
+    install_offered "$@"
+  else
+    say "left out: $* (run this as root once to have them installed, or install them yourself)"
+  fi
+}
+
+install_offered() {
+  local before after package
+  exec 7>/run/lock/pitrtools-install.lock
+  take_lock 7 -x /run/lock/pitrtools-install.lock
+  say "installing from Debian's packages: $*"
+  before=$(installed_packages)
+  keep_services_as_they_are
+  for package in "$@"; do
+    # In a subshell, because apt_install ends the script that it fails in.
+    (apt_install "$package") || say "left out: $package cannot be had here"
+  done
+  restore_services
+  after=$(installed_packages)
+  say "installed: $(comm -13 <(echo "$before") <(echo "$after") | paste -sd ' ')"
+  say "no service was started or enabled"
+  exec 7>&-
+}
+
+# Programs that check our own packages. Without them the tests skip these checks.
+offer_package_checkers() {
+  local missing=()
+  [ -x /usr/bin/lintian ] || missing+=(lintian)
+  [ -x /usr/bin/mandoc ] || missing+=(mandoc)
+  offer_packages "${missing[@]}"
+}
+
 policy_file=/usr/sbin/policy-rc.d
 policy_mark='made by pitrtools while it installs packages'
 cluster_conf=/etc/postgresql-common/createcluster.conf

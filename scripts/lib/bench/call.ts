@@ -10,17 +10,7 @@ import { milliseconds, ratio, type Table } from './report.ts';
 import { runPgbench, type Site, withSite } from './site.ts';
 import { percentile } from './statistics.ts';
 import { archiverCommand, otherCheckout, startShipper } from './tools.ts';
-
-/** bash can measure the time without starting a program. As in PostgreSQL, each call goes through sh -c. */
-const timer = `
-for ((i = 0; i < $1; i++)); do
-  for command in "\${@:2}"; do
-    from=$EPOCHREALTIME
-    /bin/sh -c "$command" || exit
-    to=$EPOCHREALTIME
-    echo "$((\${to/./} - \${from/./}))"
-  done
-done`;
+import { timeInTurn } from './turns.ts';
 
 const ourCall = 'cmd_archiver, marker there';
 
@@ -46,7 +36,10 @@ export async function measureCall({ major, options, say }: BenchContext): Promis
         commands.set(twinOf(ourCall), forSegment(archiverCommand(site, otherCheckout), segment));
       if (hasPeer)
         commands.set('pgBackRest async, segment pushed already', await pushedByPeer(site, segment));
-      const times = await timeInTurn(site, [...commands.values()], options.calls);
+      const times = await timeInTurn([...commands.values()], options.calls, {
+        cwd: site.primary.pgdata,
+        env: site.primary.env,
+      });
       say(`call: ${String(options.calls)} each`);
       return callTable([...commands.keys()], times, options.calls);
     },
@@ -85,17 +78,6 @@ async function pushedByPeer(site: Site, segment: string): Promise<string> {
   const command = forSegment(pushCommand(site, 'async'), segment);
   await mustRun('/bin/sh', ['-c', command], { cwd: site.primary.pgdata, env: site.primary.env });
   return command;
-}
-
-/** Microseconds of each call, by command. */
-async function timeInTurn(site: Site, commands: readonly string[], calls: number): Promise<number[][]> {
-  const printed = await mustRun('/bin/bash', ['-c', timer, 'bash', String(calls), ...commands], {
-    cwd: site.primary.pgdata,
-    env: site.primary.env,
-    limitMs: 600_000,
-  });
-  const times = printed.trim().split('\n').map(Number);
-  return commands.map((_, place) => times.filter((_time, index) => index % commands.length === place));
 }
 
 function callTable(labels: readonly string[], times: readonly (readonly number[])[], calls: number): Table {

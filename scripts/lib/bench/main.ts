@@ -14,6 +14,7 @@ import { measureQueued } from './queued.ts';
 import { measureRejoin } from './rejoin.ts';
 import { repmgrProgram } from './repmgr.ts';
 import { type Report, saveReport, type Table, tableText } from './report.ts';
+import { measureStart } from './start.ts';
 import { measureSwitchover } from './switchover.ts';
 
 const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
@@ -26,6 +27,7 @@ const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   'base-backup': measureBaseBackup,
   switchover: measureSwitchover,
   rejoin: measureRejoin,
+  start: measureStart,
 };
 
 async function main(): Promise<void> {

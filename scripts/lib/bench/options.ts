@@ -10,6 +10,7 @@ const parts = [
   'base-backup',
   'switchover',
   'rejoin',
+  'start',
 ] as const;
 export type Part = (typeof parts)[number];
 

@@ -40,7 +40,7 @@ function outsideCount(n: number): number {
   return k;
 }
 
-function pairedText(ratio: PairedRatio | undefined): string {
+export function pairedText(ratio: PairedRatio | undefined): string {
   if (ratio === undefined) return 'unknown, since a run failed';
   const { pairs, median: middle, interval } = ratio;
   const range = interval === undefined ? '' : `, 95 % ${interval.map((end) => end.toFixed(3)).join(' to ')}`;

@@ -8,7 +8,7 @@ import { dialectText, standbySectionText, tablespacesText } from './reference-te
 import { asSentence, byGroup } from './render-text.ts';
 
 /** The meaning of each exit code for the caller. The type makes sure that none is forgotten. */
-const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+export const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   failure: 'The operation was tried and did not succeed.',
   usage: 'The command line contains an error.',
   configuration: 'The INI file cannot be used; each problem is reported with its line.',
@@ -35,7 +35,7 @@ export function renderReference(): string {
   return [
     '# Reference',
     '<!-- Made from the option tables in src/config by `npm run docs`. Change the tables, not this file. -->',
-    'This page lists every key of both INI files, and every exit status. Each program reads one INI file, given by `-C FILE`. Only the keys marked **required** must be set.',
+    'This page lists every key of both INI files, and every exit status. Each program reads one INI file, given by `-C FILE`; without `-C` it is `/etc/pitrtools/cmd_archiver.ini` or `/etc/pitrtools/cmd_standby.ini`. Only the keys marked **required** must be set.',
     dialectText,
     '## cmd_archiver.ini',
     ...renderTable(archiverOptions),
@@ -57,32 +57,35 @@ function renderTable(table: OptionTable): string[] {
 
 function renderOptions(options: readonly [string, Option][], defaultOf = inDefault): string[] {
   const rows = options.map(([key, option]) => {
-    const value = option.legacy === undefined ? `${describeKind(option)}; ${defaultOf(option)}` : 'ignored';
-    return `| \`${key}\` | ${value} | ${meaningCell(option)} |`;
+    const meaning = meaningOf(option).replaceAll('|', '\\|');
+    return `| \`${key}\` | ${valueOf(option, defaultOf)} | ${meaning} |`;
   });
   return [['| key | value | meaning |', '| --- | --- | --- |', ...rows].join('\n')];
 }
 
-function inDefault(option: Option): string {
+/** The values that a key takes, and its default. Markdown. */
+export function valueOf(option: Option, defaultOf: (option: Option) => string): string {
+  return option.legacy === undefined ? `${describeKind(option)}; ${defaultOf(option)}` : 'ignored';
+}
+
+export function inDefault(option: Option): string {
   if (option.required === true) return '**required**';
   if (option.default === undefined) return 'no default';
   return option.default === '' ? 'none by default' : `default \`${option.default}\``;
 }
 
 /** In the section of one standby all keys but one fall back to [DEFAULT]. */
-function inSection(option: Option): string {
+export function inSection(option: Option): string {
   return option === standbyTargetOptions.host ? "default the section's name" : 'as in `[DEFAULT]`';
 }
 
-function meaningCell(option: Option): string {
+/** Markdown. */
+export function meaningOf(option: Option): string {
   const parts = [asSentence(option.summary), option.detail ?? ''];
   if (option.legacy !== undefined) parts.push(`Has no effect: ${option.legacy}.`);
   if (option.requiredIf !== undefined) parts.push(`Needed when \`${option.requiredIf}\` is on.`);
   if (option.since !== undefined) parts.push(`Since ${option.since}.`);
-  return parts
-    .filter((part) => part !== '')
-    .join(' ')
-    .replaceAll('|', '\\|');
+  return parts.filter((part) => part !== '').join(' ');
 }
 
 function renderRefusedFlags(): string {

@@ -10,7 +10,7 @@ export default ({ production }) => ({
     // The worker runs in a thread of its own.
     'src/standby/page-check/worker.ts!',
     'scripts/{*,package/*,lib/*}.js!',
-    'scripts/lib/{demo,bench/main,docs/generate}.ts!',
+    'scripts/lib/{demo,bench/main,docs/generate,docs/man}.ts!',
     // scripts/test reads this file.
     'test/node-files.js',
     'test/**/*.test.ts',
