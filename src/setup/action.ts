@@ -14,7 +14,7 @@ export async function setUpHere({ signal }: ProgramContext, request: SetupReques
     endAllCommands('SIGTERM');
   });
   const deps = programDeps(textLog({ debug: false }), signal);
-  if (request.systemd && process.getuid?.() === 0) return enableServices(deps, request.role, request.dryRun);
+  if (request.systemd && process.getuid?.() === 0) return enableServices(deps, request);
   refuseRoot();
   return setUp(deps, { ...request, iniFile: resolve(request.iniFile) });
 }

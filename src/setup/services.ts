@@ -4,9 +4,10 @@ import { describeResult, succeeded } from '../system/command.ts';
 import { exists } from '../system/durable.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
 import { callersOf, readScheduled } from '../system/units.ts';
+import { chooseCluster, findClusters, type FoundCluster } from './cluster.ts';
 import { typedWord } from './commands.ts';
 import type { SetupFacts } from './facts.ts';
-import type { SetupRole } from './request.ts';
+import type { SetupRequest, SetupRole } from './request.ts';
 
 interface Task {
   readonly program: 'cmd_archiver' | 'cmd_standby';
@@ -57,6 +58,21 @@ async function isInstalled(unit: string): Promise<boolean> {
   return false;
 }
 
+/**
+ * The unit to enable; undefined if there is none. The package has the shipper's unit as a template, whose instance is the
+ * cluster's name in Debian: pitrtools-shipper@15-main.service.
+ */
+async function installedUnit(
+  unit: string,
+  findCluster: () => Promise<FoundCluster | undefined>,
+): Promise<string | undefined> {
+  if (await isInstalled(unit)) return unit;
+  const template = unit.replace('.', '@.');
+  if (!(await isInstalled(template))) return undefined;
+  const instance = (await findCluster())?.debianName?.replace('/', '-');
+  return instance === undefined ? undefined : template.replace('@', `@${instance}`);
+}
+
 /** Shows how to have what should run from time to time; none of it is needed to finish. */
 export async function sayServices(deps: ProgramDeps, facts: SetupFacts): Promise<void> {
   const { report } = deps;
@@ -66,9 +82,14 @@ export async function sayServices(deps: ProgramDeps, facts: SetupFacts): Promise
     ({ program, flag }) => callersOf(scheduled, program, flag).length === 0,
   );
   const wanted: Task[] = [];
-  for (const task of missing) if (hasSystemd && (await isInstalled(task.unit))) wanted.push(task);
-  for (const task of wanted)
-    report(`also, as root: systemctl enable --now ${task.unit}      # ${task.purpose}`);
+  for (const task of missing) {
+    const unit = hasSystemd
+      ? await installedUnit(task.unit, () => Promise.resolve(facts.cluster))
+      : undefined;
+    if (unit === undefined) continue;
+    wanted.push(task);
+    report(`also, as root: systemctl enable --now ${unit}      # ${task.purpose}`);
+  }
   const iniFile = request.role === 'primary' ? places.archiverIni : places.standbyIni;
   for (const task of missing.filter((one) => !wanted.includes(one) && one.cron !== undefined)) {
     const call = `${typedWord(programs[task.program].path)} -C ${typedWord(iniFile)}`;
@@ -77,12 +98,19 @@ export async function sayServices(deps: ProgramDeps, facts: SetupFacts): Promise
 }
 
 /** `--setup --systemd`, as root: enables and starts what the package has installed. */
-export async function enableServices(deps: ProgramDeps, role: SetupRole, isDryRun: boolean): Promise<number> {
+export async function enableServices(deps: ProgramDeps, request: SetupRequest): Promise<number> {
   const { report, run } = deps;
+  const { role, dryRun: isDryRun } = request;
+  const command = `${role === 'primary' ? 'cmd_archiver' : 'cmd_standby'} --setup --systemd`;
+  const findCluster = async () => {
+    const found = await findClusters();
+    return chooseCluster({ found, wanted: request.cluster, me: undefined, command });
+  };
   let code = 0;
-  for (const { unit, purpose } of tasks[role]) {
-    if (!(await isInstalled(unit))) {
-      report(`not installed: ${unit}, which ${purpose} (doc/install.md)`);
+  for (const { unit: named, purpose } of tasks[role]) {
+    const unit = await installedUnit(named, findCluster);
+    if (unit === undefined) {
+      report(`not installed: ${named}, which ${purpose} (doc/install.md)`);
       code = exitCodes.unfinished;
       continue;
     }

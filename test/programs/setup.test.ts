@@ -244,6 +244,11 @@ describe.skipIf(missing !== undefined)('--setup', () => {
     expect(absent.stdout).toContain('not installed: pitrtools-shipper.service');
     await alpha.type('mkdir -p /etc/systemd/system && touch /etc/systemd/system/pitrtools-shipper.service');
     expectExit(await asRoot('--systemd'), 0);
-    expect((await alpha.type('cat /run/enabled')).stdout).toBe('enable --now pitrtools-shipper.service\n');
+    // The package has a template, whose instance is the cluster.
+    await alpha.type('cd /etc/systemd/system && mv pitrtools-shipper.service pitrtools-shipper@.service');
+    expectExit(await asRoot('--systemd'), 0);
+    expect((await alpha.type('cat /run/enabled')).stdout).toBe(
+      `enable --now pitrtools-shipper.service\nenable --now pitrtools-shipper@${cluster.replace('/', '-')}.service\n`,
+    );
   });
 });
