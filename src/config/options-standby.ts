@@ -427,6 +427,22 @@ export const standbyOptions = {
     summary: 'the directory in which --drill makes its copy of the standby; nothing else may be in it',
     detail: 'It is made if it does not exist. See [drill](drill.md).',
   },
+  drill_may_stop: {
+    kind: 'boolean',
+    ...drill,
+    default: 'off',
+    summary: 'stop a standby for its copy, if no base backup of it can be made while it runs',
+    detail:
+      'That is a standby with `hot_standby = off`, or one before 9.6. It is started again as soon as its files are copied.',
+  },
+  drill_snapshot: {
+    kind: 'shell',
+    ...drill,
+    example: '/etc/pitrtools/drill-snapshot',
+    expects: 'program',
+    summary: 'command that makes, mounts and removes one atomic snapshot of the standby, in place of a copy',
+    detail: 'See [drill](drill.md) for what it must do and say.',
+  },
   drill_limit: {
     kind: 'size',
     ...drill,

@@ -1,8 +1,9 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
 import { failureMajors, newestMajors } from '../harness/postgres-programs.ts';
 import { createRandom, testSeed } from '../harness/random.ts';
 import { test } from '../harness/test.ts';
@@ -161,6 +162,59 @@ describe.each(newestMajors())('a drill that fails on PostgreSQL %i', (major) => 
     expect(await drill(world, standby, 0)).toMatchObject({ result: 'passed', copy: 'stopped' });
     const notified = standby.host.notifications();
     expect(notified.map(({ severity }) => severity)).toEqual([...Array<string>(6).fill('critical'), 'ok']);
+  });
+
+  test('of a warm standby stops it if it may, and one by drill_snapshot uses what that has made', async ({
+    world,
+  }) => {
+    const pair = await makeDrillPair(world, { settings: { hot_standby: false } });
+    const { standby } = pair;
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    const refused = await world.cmdStandby(standby, ['--drill']);
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('answers no queries');
+    standby.writeIni({ drill_may_stop: 'on' });
+    const stopped = await drill(world, standby, 0);
+    expect(stopped).toMatchObject({ copy: 'stopped-for-it', result: 'passed' });
+    expect(standby.isRunning()).toBe(true);
+    const killed = world.startStandby(standby, ['--drill']);
+    await eventually(() => !standby.isRunning());
+    killed.signal('SIGKILL');
+    await killed.finished;
+    await drill(world, standby, 0);
+    expect(standby.isRunning()).toBe(true);
+    expectNothingLeft(world);
+
+    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+    const files = snapshot(standby.pgdata);
+    const base = join(world.directory, 'snapshots');
+    const script = (mounted: string) =>
+      writeScript(
+        standby.host,
+        'drill-snapshot',
+        `place='${base}'/$PITRTOOLS_SNAPSHOT
+case $1 in
+  create)
+    mkdir -p "$place" && cp -a "$PITRTOOLS_PGDATA" "$place/data" || exit 3
+    echo 'snapshot: atomic'
+    echo "mount: $PITRTOOLS_PGDATA=${mounted}" ;;
+  remove) rm -rf "$place" ;;
+esac`,
+      );
+    standby.writeIni({ drill_snapshot: script('$place/data') });
+    expect(await drill(world, standby, 0)).toMatchObject({ copy: 'snapshot', result: 'passed' });
+    expect(readdirSync(base)).toEqual([]);
+    script('$PITRTOOLS_PGDATA');
+    expect((await drill(world, standby, 1)).failure?.message).toMatch(/is, or overlaps with, .* itself$/);
+    standby.writeIni({ drill_snapshot: 'false' });
+    const failed = await world.cmdStandby(standby, ['--drill']);
+    expectExit(failed, 1);
+    expect(failed.stderr).toContain('drill_snapshot create has failed');
+    standby.writeIni({ drill_snapshot: script('$place/data') });
+    await drill(world, standby, 0);
+    expect(readdirSync(base)).toEqual([]);
+    expect(snapshot(standby.pgdata)).toEqual(files);
+    expectNothingLeft(world);
   });
 
   test('gives way to a failover, is refused beside another one, and is cleared after kill -9', async ({

@@ -184,10 +184,18 @@ async function writeConfiguration(
   const hot = capabilities.standbyMode ? [['hot_standby', isHot ? 'on' : 'off'] as const] : [];
   const lines = [...hot, ...parameters].map(([name, value]) => settingLine(name, value, 'parameter'));
   const conf = ['# Written by cmd_standby --drill.', await includeLine(deps, origin), ...lines, ''];
-  await writePrivately(join(pgdata, 'postgresql.conf'), conf.join('\n'));
   // It is reached by its socket alone, in a directory that nobody else can enter.
-  await writePrivately(join(pgdata, 'pg_hba.conf'), 'local all all trust\n');
-  await writePrivately(join(pgdata, 'pg_ident.conf'), '');
+  const files = {
+    'postgresql.conf': conf.join('\n'),
+    'pg_hba.conf': 'local all all trust\n',
+    'pg_ident.conf': '',
+  };
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(pgdata, name);
+    // In a snapshot it may be a link to a file of the standby.
+    await removeFile(path);
+    await writePrivately(path, content);
+  }
 }
 
 /** Only what describes the data: slots, promotions and actions are the standby's. */
@@ -196,18 +204,26 @@ async function writeOwnRecord({ directory: { record } }: Origin, { pgdata }: Dri
   await writeRecord(pgdata, { backup, settings });
 }
 
-/** @param parameters those of every start of the copy's server */
-export async function makeCopy(
+/** Copies the files of the standby. */
+export async function makeCopy(deps: StandbyDeps, origin: Origin, place: DrillPlace): Promise<void> {
+  if (origin.way === 'backup') await copyRunning(deps, origin, place);
+  else await copyStopped(deps, origin, place);
+  await linkTablespaces(origin, place);
+  await copyWal(deps, origin, place);
+}
+
+/**
+ * Makes the copy one that a server can be started on.
+ *
+ * @param parameters those of every start of it
+ */
+export async function prepareCopy(
   deps: StandbyDeps,
   origin: Origin,
   place: DrillPlace,
   parameters: ReadonlyMap<string, string>,
 ): Promise<void> {
   await mkdir(place.sockets, { recursive: true, mode: 0o700 });
-  if (origin.way === 'backup') await copyRunning(deps, origin, place);
-  else await copyStopped(deps, origin, place);
-  await linkTablespaces(origin, place);
-  await copyWal(deps, origin, place);
   await writeConfiguration(deps, origin, place, parameters);
   await writeOwnRecord(origin, place);
 }

@@ -1,14 +1,15 @@
 /** The standby that a drill copies: what its directories are, and how it can be copied. */
 import { readdir, readlink } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
+import type { StandbySettings } from '../../config/options-standby.ts';
 import { isWithin } from '../../config/path-values.ts';
-import { refusal } from '../../errors.ts';
+import { PitrError, refusal } from '../../errors.ts';
 import { type Archive, requireArchive } from '../archive/own-archive.ts';
 import { readReplayFacts, type ReplayFacts } from '../archive/replay-check.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { tablespaceFolder } from '../host/tablespaces.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
-import type { DataDirectory } from '../server/data-directory.ts';
+import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { findServer } from '../server/find-server.ts';
 import type { Server } from '../server/server.ts';
 import { readConfiguration, type ServerConfiguration } from '../server/server-configuration.ts';
@@ -22,7 +23,11 @@ type Way =
   /** By a base backup of the standby as it runs. */
   | 'backup'
   /** From files on which no server runs. */
-  | 'stopped';
+  | 'stopped'
+  /** The same, of a standby that is stopped for it. */
+  | 'stopped-for-it'
+  /** By the site's own command. */
+  | 'snapshot';
 
 interface OriginTablespace {
   readonly oid: string;
@@ -83,7 +88,10 @@ function runningObjections({
   ];
 }
 
-function stateObjections({ state, directory }: Pick<Origin, 'state' | 'directory'>): readonly Objection[] {
+function stateObjections(
+  { state, directory }: Pick<Origin, 'state' | 'directory'>,
+  settings: StandbySettings,
+): readonly Objection[] {
   switch (state.kind) {
     case 'production':
       return [
@@ -102,17 +110,25 @@ function stateObjections({ state, directory }: Pick<Origin, 'state' | 'directory
     case 'stopped':
       return noStandbyObjections(directory);
     case 'recovering':
-      return when(!canBackUp({ state, directory }), {
+      return when(wayOf({ state, directory }, settings) === undefined, {
         message: state.answers
           ? `PostgreSQL ${directory.capabilities.version.major} makes no base backup of a running standby`
           : `the server in "${directory.pgdata}" answers no queries, so no base backup of it can be made`,
-        hint: 'Stop it for the drill, or make it a hot standby (hot_standby = on, from 9.6).',
+        hint: 'Set drill_may_stop: on, by which it is stopped while its files are copied; or drill_snapshot; or make it a hot standby (hot_standby = on, from 9.6).',
       });
   }
 }
 
-function canBackUp({ state, directory }: Pick<Origin, 'state' | 'directory'>): boolean {
-  return state.kind === 'recovering' && state.answers && directory.capabilities.backupApi !== 'exclusive';
+/** Undefined if there is none. */
+function wayOf(
+  { state, directory }: Pick<Origin, 'state' | 'directory'>,
+  { drill_snapshot, drill_may_stop }: StandbySettings,
+): Way | undefined {
+  if (drill_snapshot !== undefined) return 'snapshot';
+  if (state.kind === 'stopped') return 'stopped';
+  const canAsk = state.kind === 'recovering' && state.answers;
+  if (canAsk && directory.capabilities.backupApi !== 'exclusive') return 'backup';
+  return drill_may_stop ? 'stopped-for-it' : undefined;
 }
 
 /** Throws a refusal if this host has no standby that can be copied. Changes nothing. */
@@ -120,7 +136,7 @@ export async function observeOrigin(deps: StandbyDeps, place: DrillPlace): Promi
   const { server, directory } = await findServer(deps, 'failover');
   const state = await observeServer(server);
   const facts = { server, directory, state };
-  refuseOn([...runningObjections(facts), ...stateObjections(facts)], noForce);
+  refuseOn([...runningObjections(facts), ...stateObjections(facts, deps.settings)], noForce);
   const archive = await requireArchive(deps.settings.archivedir, directory);
   const wal = await readReplayFacts(directory, archive, undefined);
   const { control, capabilities, controlProblem } = directory;
@@ -135,7 +151,7 @@ export async function observeOrigin(deps: StandbyDeps, place: DrillPlace): Promi
     configuration: await readConfiguration(server, 'standby'),
     tablespaces: await readTablespaces(server.pgdata, place),
     folder: tablespaceFolder(capabilities, control),
-    way: state.kind === 'stopped' ? 'stopped' : 'backup',
+    way: wayOf(facts, deps.settings) ?? 'stopped',
   };
 }
 
@@ -147,4 +163,13 @@ export function directoriesOf({ server, archive, tablespaces }: Origin): readonl
     archive.directory,
     ...tablespaces.map(({ location }) => location).filter((path) => !isWithin(path, pgdata)),
   ];
+}
+
+/** The same after the server was stopped. */
+export async function observeAgain(origin: Origin): Promise<Origin> {
+  const { server, archive } = origin;
+  const directory = await readDataDirectory(server.pgdata);
+  const wal = await readReplayFacts(directory, archive, undefined);
+  if (wal === undefined) throw new PitrError(`the WAL of "${server.pgdata}" cannot be read`);
+  return { ...origin, directory, wal, state: await observeServer(server), way: 'stopped' };
 }

@@ -16,6 +16,8 @@ import { stopServerAtOnce } from '../server/local-server.ts';
 import { serverOf } from '../server/server.ts';
 import { settledPostmaster } from '../server/server-state.ts';
 import { depsOfCopy } from './copy-server.ts';
+import { removeSnapshot, snapshotPgdata } from './snapshot.ts';
+import { startStandbyAgain } from './stop-standby.ts';
 
 export interface DrillPlace {
   readonly directory: string;
@@ -132,7 +134,9 @@ const removeMs = 3_600_000;
 /** Removes all that a drill has made; also what a killed one has left. Nothing outside is touched, not even by a mount in it. */
 export async function discard(deps: StandbyDeps, place: DrillPlace): Promise<void> {
   if (!(await exists(place.run))) return;
-  await endServer(deps, place);
+  await endServer(deps, { ...place, pgdata: (await snapshotPgdata(place)) ?? place.pgdata });
+  await removeSnapshot(deps, place);
+  await startStandbyAgain(deps, place);
   const command = { program: 'rm', args: ['-rf', '--one-file-system', '--', place.run] };
   const result = await deps.run(command, { limitMs: removeMs });
   if (succeeded(result) && !(await exists(place.run))) return;

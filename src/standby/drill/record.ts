@@ -27,7 +27,9 @@ const reportFields = {
     is.object({ message: is.text, detail: is.optional(is.text), hint: is.optional(is.text) }),
   ),
   /** How the copy was made. */
-  copy: is.oneOf('backup', 'stopped'),
+  copy: is.oneOf('backup', 'stopped', 'stopped-for-it', 'snapshot'),
+  /** How long the standby was stopped for it. */
+  stoppedSeconds: is.optional(is.number),
   /** The recovery target; not set if all WAL was replayed. */
   target: is.optional(is.text),
   phases: is.listOf(isPhase),

@@ -20,18 +20,21 @@ function replayLine({ replay }: DrillReport): string {
   return `Replayed: ${sizeText(bytes)} in ${durationText(seconds)} (${rateText(bytesPerSecond)}), from LSN ${from} to ${to}`;
 }
 
-const copies = {
+export const copies = {
   backup: 'by a base backup of the standby as it runs',
   stopped: 'from the files of the standby, on which no server runs',
+  'stopped-for-it': 'from the files of the standby, which was stopped for it',
+  snapshot: 'a snapshot by drill_snapshot',
 } as const;
 
 /** Lines. */
 export function describeDrill(report: DrillReport): readonly string[] {
-  const { result, failure, copy, target, phases, rtoSeconds, diskBytes, checks, timeline } = report;
+  const { result, failure, copy, stoppedSeconds, target, phases, rtoSeconds, diskBytes, checks, timeline } =
+    report;
   const phase = phases.map(({ name, seconds }) => `${name} ${durationText(seconds)}`).join(', ');
   return [
     `Drill ${result}${target === undefined ? '' : `, to ${quoted(target, 200)}`}`,
-    `Copy: ${copies[copy]}; it took ${diskBytes === undefined ? unknown : sizeText(diskBytes)}`,
+    `Copy: ${copies[copy]}${stoppedSeconds === undefined ? '' : `, for ${durationText(stoppedSeconds)}`}; it took ${diskBytes === undefined ? unknown : sizeText(diskBytes)}`,
     `RTO: ${rtoSeconds === undefined ? unknown : durationText(rtoSeconds)}${timeline === undefined ? '' : `, to a server that takes writes on timeline ${timeline}`}`,
     `Phases: ${phase}`,
     replayLine(report),

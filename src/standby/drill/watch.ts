@@ -16,16 +16,18 @@ const countEveryMs = 20_000;
 /** --cleanup and others hold the lock for moments; a failover or a base backup needs the host. */
 const mayHoldMs = 10_000;
 
-interface Peak {
+export interface Watched {
   /** The most bytes that the copy was seen to take. */
   bytes: number;
+  /** The drill itself holds the lock of the actions, to stop the standby or to start it again. */
+  isActing: boolean;
 }
 
 interface Watching {
   readonly deps: StandbyDeps;
   readonly origin: Origin;
   readonly place: DrillPlace;
-  readonly peak: Peak;
+  readonly seen: Watched;
 }
 
 const giveUp = (why: string, hint = 'Run the drill again later.'): PitrError =>
@@ -43,24 +45,24 @@ async function changeOfRoles({ origin }: Watching): Promise<PitrError | undefine
 }
 
 /** Looks at the lock of the actions; the function remembers since when it is held. */
-function lockLook({ deps }: Watching): () => Promise<PitrError | undefined> {
+function lockLook({ deps, seen }: Watching): () => Promise<PitrError | undefined> {
   let sinceMs: number | undefined;
   return async () => {
     const held = await isLocked(deps.run, actionLockPath(deps)).catch(() => false);
-    if (!held) sinceMs = undefined;
+    if (!held || seen.isActing) sinceMs = undefined;
     else sinceMs ??= deps.monotonicMs();
     const isLong = sinceMs !== undefined && deps.monotonicMs() - sinceMs >= mayHoldMs;
     return isLong ? giveUp('another action of cmd_standby is running') : undefined;
   };
 }
 
-function sizeLook({ deps, place, peak }: Watching): () => Promise<PitrError | undefined> {
+function sizeLook({ deps, place, seen }: Watching): () => Promise<PitrError | undefined> {
   const { drill_limit: limit } = deps.settings;
   let nextMs = deps.monotonicMs() + countEveryMs;
   return async () => {
     if (deps.monotonicMs() < nextMs) return undefined;
     const bytes = await bytesIn(place.run);
-    peak.bytes = Math.max(peak.bytes, bytes);
+    seen.bytes = Math.max(seen.bytes, bytes);
     nextMs = deps.monotonicMs() + countEveryMs;
     if (limit === undefined || bytes <= limit) return undefined;
     return giveUp(
@@ -131,7 +133,7 @@ export async function watched<T>(
   deps: StandbyDeps,
   origin: Origin,
   place: DrillPlace,
-  use: (deps: StandbyDeps, peak: Peak) => Promise<T>,
+  use: (deps: StandbyDeps, seen: Watched) => Promise<T>,
 ): Promise<T> {
   const end = new AbortController();
   const done = new AbortController();
@@ -140,14 +142,14 @@ export async function watched<T>(
   };
   deps.signal.addEventListener('abort', onSignal, { once: true });
   if (deps.signal.aborted) onSignal();
-  const peak = { bytes: 0 };
+  const seen = { bytes: 0, isActing: false };
   const own = { ...deps, ...systemClock(done.signal) };
-  const watching = watch({ deps: own, origin, place, peak }, end).catch((error: unknown) => {
+  const watching = watch({ deps: own, origin, place, seen }, end).catch((error: unknown) => {
     // Only the end of the drill ends a pause here; a look that fails must not be taken for a good one.
     if (!done.signal.aborted) end.abort(error);
   });
   try {
-    return await use(endingWith(deps, end.signal), peak);
+    return await use(endingWith(deps, end.signal), seen);
   } catch (error) {
     // An interrupted step fails in many ways: the reason for it is what counts.
     throw end.signal.aborted ? end.signal.reason : error;

@@ -152,6 +152,7 @@ describe('the standby file of the how-to', () => {
       basebackup_bwlimit: 0,
       basebackup_nice: 0,
       basebackup_ionice: 'off',
+      drill_may_stop: false,
       drill_reserve: 1024 ** 3,
       drill_time: 14400,
       drill_nice: 19,

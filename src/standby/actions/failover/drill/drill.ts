@@ -4,16 +4,17 @@ import { exitCodes, messageOf, PitrError, refusal } from '../../../../errors.ts'
 import { parseLsn } from '../../../../postgres/lsn.ts';
 import { showJson } from '../../../../status/show.ts';
 import { systemClock } from '../../../../system/clock.ts';
+import { withLocalSql } from '../../../../system/local-sql.ts';
 import { isLocked } from '../../../../system/lock.ts';
 import { notify } from '../../../../system/notify.ts';
 import { programVersion } from '../../../../system/program-root.ts';
 import type { DrillOptions, StandbyDeps } from '../../../deps.ts';
 import { checkDeeply } from '../../../drill/amcheck.ts';
-import { makeView } from '../../../drill/archive-view.ts';
+import { type ArchiveView, makeView } from '../../../drill/archive-view.ts';
 import type { CheckResult } from '../../../drill/check-results.ts';
 import { depsOfCopy } from '../../../drill/copy-server.ts';
-import { listOrigin, makeCopy } from '../../../drill/make-copy.ts';
-import { directoriesOf, observeOrigin, type Origin } from '../../../drill/origin.ts';
+import { listOrigin, makeCopy, prepareCopy } from '../../../drill/make-copy.ts';
+import { directoriesOf, observeAgain, observeOrigin, type Origin } from '../../../drill/origin.ts';
 import { checkPages } from '../../../drill/page-check.ts';
 import { drillParameters } from '../../../drill/parameters.ts';
 import { claimPlace, discard, type DrillPlace, drillPlace, requirePlace } from '../../../drill/place.ts';
@@ -21,9 +22,11 @@ import { beModest, sharedBuffers } from '../../../drill/politeness.ts';
 import { type DrillReport, type Phase, recordDrill } from '../../../drill/record.ts';
 import { bytesIn, requireRoom, sharesBlocks } from '../../../drill/room.ts';
 import { compareCounts, countRows, type RowCounts } from '../../../drill/row-counts.ts';
-import { describeDrill } from '../../../drill/show.ts';
+import { copies, describeDrill } from '../../../drill/show.ts';
+import { takeSnapshot } from '../../../drill/snapshot.ts';
 import { checkSqlFile } from '../../../drill/sql-file.ts';
-import { watched } from '../../../drill/watch.ts';
+import { startStandbyAgain, stopStandby } from '../../../drill/stop-standby.ts';
+import { type Watched, watched } from '../../../drill/watch.ts';
 import { actionLockPath, isRunningRefusal } from '../../../host/action-lock.ts';
 import { noteHistory } from '../../../host/history.ts';
 import { lookAtPrimary } from '../../../primary/liveness/liveness.ts';
@@ -45,6 +48,8 @@ interface Course {
   /** The end of the primary's WAL when the copy was complete, and that time. */
   primary?: { readonly lsn: string | undefined; readonly atMs: number } | undefined;
   diskBytes?: number | undefined;
+  /** How long the standby was stopped for its copy. */
+  stoppedSeconds?: number | undefined;
 }
 
 type Drilling = Readonly<{
@@ -53,7 +58,14 @@ type Drilling = Readonly<{
   origin: Origin;
   place: DrillPlace;
   course: Course;
+  /** Undefined as long as nothing watches the drill. */
+  watched?: Watched;
 }>;
+
+/** Undoing must not be interrupted by the signal that made it necessary. */
+function withoutAbort(deps: StandbyDeps): StandbyDeps {
+  return { ...deps, ...systemClock(), signal: new AbortController().signal, withLocalSql };
+}
 
 /** Also of a phase that fails. */
 async function timed<T>({ deps, course }: Drilling, name: string, use: () => Promise<T>): Promise<T> {
@@ -75,7 +87,8 @@ async function askPrimary({ deps, course }: Drilling): Promise<void> {
 async function neededBytes({ deps, origin, place }: Drilling, walBytes: number): Promise<number> {
   const trees = await listOrigin(deps, origin, place);
   const data = trees.reduce((sum, { tree }) => sum + tree.bytes, 0);
-  const shares = await sharesBlocks({ pgdata: origin.server.pgdata, run: place.run });
+  const shares =
+    origin.way === 'snapshot' || (await sharesBlocks({ pgdata: origin.server.pgdata, run: place.run }));
   return (shares ? 0 : data) + walBytes;
 }
 
@@ -89,7 +102,9 @@ function walBytes({ wal, state }: Origin): number {
 const catchUpS = 30;
 
 async function hasReplayed({ deps, origin }: Drilling, { replayed }: Opened): Promise<boolean> {
-  return comesTrue(deps, catchUpS, async () => {
+  // A delayed one will not have replayed it for hours.
+  const limitS = deps.settings.recovery_min_apply_delay === undefined ? catchUpS : 0;
+  return comesTrue(deps, limitS, async () => {
     const state = await observeServer(origin.server);
     return state.kind === 'recovering' && (state.replayed ?? 0n) >= (replayed.lsn ?? 0n);
   });
@@ -131,28 +146,64 @@ async function rowsOfStandby({ origin, options }: Drilling): Promise<RowCounts> 
   return countRows(origin.server);
 }
 
-async function rehearse(drilling: Drilling): Promise<void> {
-  const { deps, origin, place, options, course } = drilling;
-  const { capabilities } = origin.server;
+/** Stops the standby for no longer than the copy takes, and starts it again however that ends. */
+async function copyStopping(drilling: Drilling): Promise<void> {
+  const { deps, origin, place, course, watched } = drilling;
+  const own = withoutAbort(deps);
+  const acting = async (use: () => Promise<void>): Promise<void> => {
+    if (watched !== undefined) watched.isActing = true;
+    await use();
+    if (watched !== undefined) watched.isActing = false;
+  };
+  const beganMs = deps.monotonicMs();
+  try {
+    await acting(() => stopStandby(own, origin.server, place));
+    await makeCopy(deps, await observeAgain(origin), place);
+  } finally {
+    await acting(() => startStandbyAgain(own, place));
+    course.stoppedSeconds = (deps.monotonicMs() - beganMs) / 1000;
+  }
+}
+
+/** @returns where the copy is */
+async function copyBy(drilling: Drilling): Promise<DrillPlace> {
+  const { deps, origin, place } = drilling;
+  if (origin.way === 'snapshot') return takeSnapshot(deps, origin, place);
+  if (origin.way === 'stopped-for-it') await copyStopping(drilling);
+  else await makeCopy(deps, origin, place);
+  return place;
+}
+
+interface Copied {
+  readonly copy: StandbyDeps;
+  readonly rowsBefore: RowCounts;
+}
+
+async function makeIt(drilling: Drilling, view: ArchiveView): Promise<Copied> {
+  const { deps, origin, place } = drilling;
+  await requireRoom(deps, place, await neededBytes(drilling, walBytes(origin)));
+  const rowsBefore = await rowsOfStandby(drilling);
+  const there = await copyBy(drilling);
+  await view.refresh();
   const parameters = new Map([
-    ...drillParameters(capabilities, { ...place, preload: deps.settings.drill_preload }),
+    ...drillParameters(origin.server.capabilities, { ...there, preload: deps.settings.drill_preload }),
     ...(await sharedBuffers(origin)),
   ]);
+  await prepareCopy(deps, origin, there, parameters);
+  return { copy: depsOfCopy(deps, there, parameters), rowsBefore };
+}
+
+async function rehearse(drilling: Drilling): Promise<void> {
+  const { deps, origin, place, options, course } = drilling;
   const view = await makeView(deps, origin, place);
   try {
-    const before = await timed(drilling, 'copy', async () => {
-      await requireRoom(deps, place, await neededBytes(drilling, walBytes(origin)));
-      const rows = await rowsOfStandby(drilling);
-      await makeCopy(deps, origin, place, parameters);
-      await view.refresh();
-      return rows;
-    });
+    const { copy, rowsBefore } = await timed(drilling, 'copy', () => makeIt(drilling, view));
     await askPrimary(drilling);
     await beModest(deps);
-    const opened = await openCopy(depsOfCopy(deps, place, parameters), options.target, course.phases);
+    const opened = await openCopy(copy, options.target, course.phases);
     course.opened = opened;
     await view.end();
-    await timed(drilling, 'checks', () => checkAll(drilling, before, opened));
+    await timed(drilling, 'checks', () => checkAll(drilling, rowsBefore, opened));
     course.diskBytes = await bytesIn(place.run);
   } finally {
     await view.end().catch((error: unknown) => {
@@ -179,7 +230,7 @@ function rpoOf({ opened, primary }: Course): DrillReport['rpo'] {
 const rtoPhases = ['start', 'replay', 'promotion', 'completion'];
 
 function reportOf({ deps, origin, course }: Drilling, failure: PitrError | undefined): DrillReport {
-  const { opened, phases, checks, diskBytes, startedMs } = course;
+  const { opened, phases, checks, diskBytes, stoppedSeconds, startedMs } = course;
   const rtoSeconds = phases
     .filter(({ name }) => rtoPhases.includes(name))
     .reduce((sum, { seconds }) => sum + seconds, 0);
@@ -198,6 +249,7 @@ function reportOf({ deps, origin, course }: Drilling, failure: PitrError | undef
     result: failure === undefined ? 'passed' : 'failed',
     ...(why === undefined ? {} : { failure: why }),
     copy: origin.way,
+    ...(stoppedSeconds === undefined ? {} : { stoppedSeconds }),
     ...(opened?.target === undefined ? {} : { target: opened.target }),
     phases,
     ...(opened === undefined ? {} : { rtoSeconds }),
@@ -251,34 +303,48 @@ function withDeps(drilling: Drilling, deps: StandbyDeps): Drilling {
 }
 
 /** An error that is no PitrError is a bug, or the signal that ends the program. */
-async function attempt(drilling: Drilling): Promise<PitrError | undefined> {
+async function watchedFailure(drilling: Drilling): Promise<PitrError | undefined> {
   const { deps, origin, place, course } = drilling;
   try {
-    await watched(deps, origin, place, async (own, peak) => {
-      await rehearse(withDeps(drilling, own));
-      course.diskBytes = Math.max(peak.bytes, course.diskBytes ?? 0);
+    await watched(deps, origin, place, async (own, seen) => {
+      await rehearse({ ...withDeps(drilling, own), watched: seen });
+      course.diskBytes = Math.max(seen.bytes, course.diskBytes ?? 0);
     });
     return undefined;
   } catch (error) {
     if (!(error instanceof PitrError) || deps.signal.aborted) throw error;
     return error;
+  }
+}
+
+/** Whatever ends the rehearsal, its copy is removed; and if that fails, the first failure is said as well. */
+async function attempt(drilling: Drilling): Promise<PitrError | undefined> {
+  const { deps, place } = drilling;
+  let failure: PitrError | undefined;
+  try {
+    failure = await watchedFailure(drilling);
+    return failure;
   } finally {
-    // The signal that has ended the drill must not keep its copy from being removed.
-    await discard({ ...deps, ...systemClock(), signal: new AbortController().signal }, place);
+    try {
+      // The signal that has ended the drill must not keep its copy from being removed.
+      await discard(withoutAbort(deps), place);
+    } catch (error) {
+      if (failure !== undefined)
+        deps.log.error(`the drill has failed: ${failure.message}`, { detail: failure.detail });
+      // eslint-disable-next-line no-unsafe-finally -- it is worse than the failure that it follows
+      throw error;
+    }
   }
 }
 
 async function sayPlan(drilling: Drilling): Promise<void> {
   const { deps, origin, place } = drilling;
   const data = await listOrigin(deps, origin, place);
-  const bytes = data.reduce((sum, { tree }) => sum + tree.bytes, 0) + walBytes(origin);
+  const files = data.reduce((sum, { tree }) => sum + tree.bytes, 0);
+  const bytes = (origin.way === 'snapshot' ? 0 : files) + walBytes(origin);
   await requireRoom(deps, place, bytes);
-  const how =
-    origin.way === 'backup'
-      ? 'by a base backup of the running standby'
-      : 'from files on which no server runs';
   const lines = [
-    `copy "${origin.server.pgdata}" to "${place.run}", ${how}: ${sizeText(bytes)}`,
+    `copy "${origin.server.pgdata}" to "${place.run}", ${copies[origin.way]}: ${sizeText(bytes)}`,
     'recover the copy with the WAL of the archive, promote it and verify it, as -F999 would',
     'check the copy, report, and discard it',
   ];
@@ -304,7 +370,8 @@ export async function drill(deps: StandbyDeps, options: DrillOptions): Promise<n
   try {
     const own = { ...deps, lockFd: lock.fd };
     await discard(own, place);
-    const drilling = { deps: own, options, origin, place, course };
+    // A killed drill may have left the standby stopped, and it runs again now.
+    const drilling = { deps: own, options, origin: await observeOrigin(own, place), place, course };
     return await conclude(drilling, await attempt(drilling));
   } finally {
     await lock.release();
