@@ -10,7 +10,7 @@ import { ensureDirectory, exists, requireMakeable, requireOwnDirectory } from '.
 import { takeLock } from '../system/lock.ts';
 import { newPassword } from '../system/password-verifier.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
-import { callOf } from './commands.ts';
+import { callOf, hostFlags } from './commands.ts';
 import type { SetupFacts } from './facts.ts';
 import { observe } from './observe.ts';
 import { isPlainPath, type Places, placesOf } from './places.ts';
@@ -117,12 +117,16 @@ async function look(deps: ProgramDeps, request: SetupRequest, password: string):
 async function converge(deps: ProgramDeps, first: SetupFacts): Promise<Outcome> {
   const done = new Set<string>();
   const failures: Todo[] = [];
+  let isSaid = false;
   for (let [round, facts] = [1, first]; ; round += 1) {
     const plan = planSetup(facts);
     // A step without the effect that the next look expects is not repeated.
     const next = plan.steps.filter((step) => !done.has(idOf(step)));
     if (next.length === 0 || round === mostRounds) return { facts, plan, failures };
-    if (next.some(({ kind }) => kind === 'make-key' || kind === 'pin-host')) await sayOwnHostKeys(deps);
+    if (!isSaid && next.some(({ kind }) => kind === 'make-key' || kind === 'pin-host')) {
+      await sayOwnHostKeys(deps);
+      isSaid = true;
+    }
     const failed = await carryOut(deps, facts, next, done);
     failures.push(...[...failed.values()].map((why): Todo => ({ where: 'here', why, lines: [] })));
     facts = await look(deps, first.request, first.password);
@@ -149,14 +153,30 @@ function shownText({ text }: { readonly text: string }): readonly string[] {
     .map((line) => line.replace(/^(repl_db_password: ).*/, '$1…'));
 }
 
-function againText(facts: SetupFacts): string {
-  return `${callOf(facts, facts.request.role === 'primary' ? 'cmd_archiver' : 'cmd_standby')} --setup`;
+/** The call that continues: until the INI file is there, it names the other hosts. */
+function againText({ request, places, texts, hosts, programs }: AgainFacts): string {
+  const [program, iniFile] =
+    request.role === 'primary'
+      ? (['cmd_archiver', places.archiverIni] as const)
+      : (['cmd_standby', places.standbyIni] as const);
+  const named = texts.has(iniFile) ? '' : ` ${hostFlags(request.role, hosts)}`;
+  return `${callOf({ programs, places }, program)} --setup${named}${request.apply ? ' --apply' : ''}`;
 }
+
+type AgainFacts = Pick<SetupFacts, 'request' | 'places' | 'texts' | 'hosts' | 'programs'>;
 
 /** Only root can enable services: --systemd then does nothing else. */
 function servicesTodo(facts: SetupFacts): readonly Todo[] {
   if (!facts.request.systemd) return [];
-  return [{ where: 'here, as root', why: 'enable the services:', lines: [`${againText(facts)} --systemd`] }];
+  return [
+    {
+      where: 'here, as root',
+      why: 'enable the services:',
+      lines: [
+        `${callOf(facts, facts.request.role === 'primary' ? 'cmd_archiver' : 'cmd_standby')} --setup --systemd`,
+      ],
+    },
+  ];
 }
 
 /** A step that was carried out, and whose effect is not seen all the same. */
@@ -173,12 +193,12 @@ async function finish(deps: ProgramDeps, { facts, plan, failures }: Outcome): Pr
   const left = plan.steps.map(noEffect);
   const failedAlready = failures.length > 0 ? [] : left;
   const todos = [...failures, ...failedAlready, ...plan.todos, ...servicesTodo(facts)];
-  await sayServices(deps, facts);
   if (todos.length > 0) {
     sayTodos(deps, todos, againText(facts));
     return exitCodes.unfinished;
   }
   const program = facts.request.role === 'primary' ? 'cmd_archiver' : 'cmd_standby';
+  await sayServices(deps, facts);
   report(`All steps are done. ${program} --check:`);
   return runOwn(deps, facts, program, ['--check']);
 }

@@ -176,7 +176,11 @@ describe.skipIf(missing !== undefined)('--setup', () => {
       expect([137, 8]).toContain(killed.code);
     }
     expectExit(await setUp(alpha, '--standby beta --apply'), 8);
-    expectExit(await beta.type('cmd_standby --setup --primary alpha'), 8);
+    const standby = await beta.type('cmd_standby --setup --primary alpha');
+    expectExit(standby, 8);
+    // Its own INI file is not there yet: the primary could not be asked.
+    expect(standby.stdout).toMatch(/^Then run this again: cmd_standby --setup --primary alpha$/m);
+    expect(standby.stdout.match(/host key of beta itself/g)).toHaveLength(1);
     const again = await setUp(alpha, '--standby beta --apply');
     expectExit(again, 8);
     expect(again.stdout).not.toMatch(/^\d+\. /m);
