@@ -1,4 +1,13 @@
-import { closeSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -74,6 +83,17 @@ describe.each(newestMajors())('--audit after a campaign, on PostgreSQL %i', (maj
       const whole = auditOf(await audit(), 0);
       expect(whole).toMatchObject({ verdict: 'whole', missing: [], wrongSize: [], otherContent: [] });
       expect(Number(whole['compared'])).toBeGreaterThanOrEqual(8);
+
+      // A line that cannot be read may have recorded a delivery.
+      const journal = join(primary.lArchiveDir, '.archiver', 'ledger', 's2@events');
+      const lines = readFileSync(journal);
+      appendFileSync(journal, '{"kind":"range","first":"0000\n');
+      expect(auditOf(await audit(), 1)).toMatchObject({
+        verdict: 'unknown',
+        reason: expect.stringMatching(/^a line of its ledger cannot be read/) as string,
+        missing: [],
+      });
+      writeFileSync(journal, lines);
 
       const at = (name: string | undefined): string => join(standby.host.archiveDir, name ?? '');
       const [removed, second, cut, changed] = [before.at(-1), after[1], after[3], after[5]];

@@ -1,10 +1,32 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
+import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
+import type { World } from '../harness/world.ts';
 import { declaredAt, forkOf, hasRows, makeTrio, marksAt, startStandbys } from './siblings-kit.ts';
 import { countRows, expectExit } from './standby-kit.ts';
+
+/** A view has little time, and a login takes much of it on a busy machine: this one needs none, since all hosts are here. */
+async function viewOfOther(world: World, heir: Standby): Promise<string> {
+  const archiver = await world.asPrimary(heir, ['other']);
+  archiver.writeIni({
+    ssh: writeScript(heir.host, 'no-login', 'while [ "$1" != sh ]; do shift; done; exec "$@"'),
+  });
+  let view = '';
+  await eventually(
+    async () => {
+      view = (await world.cmdStandby(heir, ['--status'])).stdout;
+      return view.includes('most advanced') && !/most advanced .*not known: other/.test(view);
+    },
+    { what: 'the answer of the other standby in a view', limitMs: 90_000 },
+  );
+  archiver.writeIni({ ssh: heir.host.ssh });
+  return view;
+}
 
 describe.each(failureMajors())('-F999 with another standby on PostgreSQL %i', (major) => {
   test.override({ major });
@@ -59,8 +81,13 @@ describe('-F999 with another standby', () => {
     await hasRows(other, 150);
     await primary.kill9();
 
+    const view = await viewOfOther(world, heir);
+    expect(view).toMatch(/^CRITICAL +a failover here is refused: standby other has come further/m);
+    const furthest = /^ {2}most advanced +other, (\S+)$/m.exec(view)?.[1];
+
     const refused = await world.cmdStandby(heir, ['-F999']);
     expectExit(refused, 4);
+    expect(refused.stderr).toContain(`standby other has come further: it has WAL up to LSN ${furthest}, and`);
     expect(refused.stderr).toMatch(
       /standby other has come further: it has WAL up to LSN [0-9A-F/]+, and this host can replay to [0-9A-F/]+; nothing was changed/,
     );

@@ -197,7 +197,7 @@ async function watchTroubles(atEnd: AtEnd, world: World): Promise<void> {
 
   // Nothing can be asked.
   primary.writeIni({ ...primaryIni, psql: writeScript(primary.host, 'psql', 'exit 1') });
-  await fires('PitrtoolsUnknown');
+  await fires('PitrtoolsUnknown archiving');
   primary.writeIni(primaryIni);
   await isQuiet();
 

@@ -2,11 +2,11 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync } from 'nod
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Ajv } from 'ajv';
-import { expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
-import { failureMajors } from '../harness/postgres-programs.ts';
+import { failureMajors, testMajors } from '../harness/postgres-programs.ts';
 import { sendSignal } from '../harness/processes.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
@@ -14,7 +14,9 @@ import type { World } from '../harness/world.ts';
 import { archiveRows, countRows, expectExit, makePair, type Pair } from './standby-kit.ts';
 import { roomyDisks } from './status-kit.ts';
 
-test.override({ major: failureMajors().at(-1) ?? 15 });
+const newest = failureMajors().at(-1) ?? 15;
+
+test.override({ major: newest });
 
 const ini = { debug: 'off', ...roomyDisks };
 
@@ -101,80 +103,87 @@ async function isDelayed(world: World, { primary, standby }: Pair): Promise<void
   await eventually(async () => (await countRows(standby)) === 121, { what: 'the end of the delay' });
 }
 
-test('--status finds nothing on a healthy standby, and each trouble', async ({ world }) => {
-  const pair = await makePair(world, { ini: { ...ini, use_streaming_replication: 'on' } });
-  const { primary, standby } = pair;
-  const cold = await finds(world, standby, []);
-  expect(cold.facts.mode.value).toBe('cold');
+/** The oldest has its recovery settings in recovery.conf. */
+const majors = new Set([testMajors()[0] ?? newest, newest]);
 
-  expectExit(await world.cmdStandby(standby, ['-S']), 0);
-  await archiveRows(pair, 100);
-  await eventually(async () => (await countRows(standby)) === 100, { what: 'the rows' });
-  const well = await finds(world, standby, []);
-  const { mode, receiver, failover, loss, primary: seen } = well.facts;
-  expect(mode.value).toBe('hot standby');
-  expect(receiver.value?.status).toBe('streaming');
-  expect(failover.value).toMatchObject({ isPossible: true, objections: [{ name: 'primary-alive' }] });
-  expect(seen.value.written).toMatch(/^0\//);
-  expect(loss.value).toMatchObject({ isAtMost: true, knownAgeS: 0 });
-  expect(loss.value.bytes).toBeLessThan(16 * 1024 * 1024);
-  await shows(world, standby, [], /: all is well\n\nThis host:\n {2}server +hot standby, PostgreSQL /);
-  await shows(world, standby, [], /\n {2}possible +yes, once the primary is stopped\n/);
-  const line = /^cmd_standby OK - .*: nothing to report \| .*'failover_possible'=1/;
-  await shows(world, standby, ['--nagios'], line);
-  const metrics = await world.cmdStandby(standby, ['--status', '--prometheus']);
-  expect(metrics.stdout).toContain('pitrtools_mode{program="cmd_standby",mode="hot standby"} 1\n');
+describe.each([...majors])('--status on PostgreSQL %i', (major) => {
+  test.override({ major });
 
-  await standby.sql('SELECT pg_wal_replay_pause()');
-  await eventually(async () => named(await statusOf(world, standby)).includes('paused warning'), {
-    what: 'a paused replay',
+  test('finds nothing on a healthy standby, and each trouble', async ({ world }) => {
+    const pair = await makePair(world, { ini: { ...ini, use_streaming_replication: 'on' } });
+    const { primary, standby } = pair;
+    const cold = await finds(world, standby, []);
+    expect(cold.facts.mode.value).toBe('cold');
+
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    await archiveRows(pair, 100);
+    await eventually(async () => (await countRows(standby)) === 100, { what: 'the rows' });
+    const well = await finds(world, standby, []);
+    const { mode, receiver, failover, loss, primary: seen } = well.facts;
+    expect(mode.value).toBe('hot standby');
+    expect(receiver.value?.status).toBe('streaming');
+    expect(failover.value).toMatchObject({ isPossible: true, objections: [{ name: 'primary-alive' }] });
+    expect(seen.value.written).toMatch(/^0\//);
+    expect(loss.value).toMatchObject({ isAtMost: true, knownAgeS: 0 });
+    expect(loss.value.bytes).toBeLessThan(16 * 1024 * 1024);
+    await shows(world, standby, [], /: all is well\n\nThis host:\n {2}server +hot standby, PostgreSQL /);
+    await shows(world, standby, [], /\n {2}possible +yes, once the primary is stopped\n/);
+    const line = /^cmd_standby OK - .*: nothing to report \| .*'failover_possible'=1/;
+    await shows(world, standby, ['--nagios'], line);
+    const metrics = await world.cmdStandby(standby, ['--status', '--prometheus']);
+    expect(metrics.stdout).toContain('pitrtools_mode{program="cmd_standby",mode="hot standby"} 1\n');
+
+    await standby.sql('SELECT pg_wal_replay_pause()');
+    await eventually(async () => named(await statusOf(world, standby)).includes('paused warning'), {
+      what: 'a paused replay',
+    });
+    // The first segment has waited longest, whatever arrives after it.
+    await archiveRows(pair, 110);
+    const arrivedMs = Date.now();
+    await archiveRows(pair, 120);
+    const atLeastS = (Date.now() - arrivedMs) / 1000;
+    const { archiveLag } = (await statusOf(world, standby)).facts;
+    expect(archiveLag.value.bytes).toBeGreaterThan(16 * 1024 * 1024);
+    expect(archiveLag.value.seconds).toBeGreaterThan(atLeastS);
+    await standby.sql('SELECT pg_wal_replay_resume()');
+
+    // Up to 11 it is no setting of the server.
+    if (primary.major >= 12) await isDelayed(world, pair);
+
+    // As if its file system were not mounted.
+    renameSync(standby.archiveDir, `${standby.archiveDir}.away`);
+    mkdirSync(standby.archiveDir);
+    await finds(world, standby, ['archive critical', 'failover archive critical']);
+    const refused = await world.cmdStandby(standby, ['-F999', '--dry-run', '--force=primary-alive']);
+    expectExit(refused, 4);
+    expect(readdirSync(standby.archiveDir)).toEqual([]);
+    rmdirSync(standby.archiveDir);
+    renameSync(`${standby.archiveDir}.away`, standby.archiveDir);
+    await finds(world, standby, []);
+
+    // A segment is lost while the server here is stopped.
+    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+    const lost = await archiveRows(pair, 200);
+    await archiveRows(pair, 300);
+    const place = join(standby.archiveDir, lost);
+    renameSync(place, `${place}.away`);
+    const gap = await finds(world, standby, ['server critical', 'gap critical', 'failover replay critical']);
+    for (const { hint } of gap.findings) expect(hint).toBeDefined();
+    expect(gap.facts.failover.value.isPossible).toBe(false);
+    expectExit(await world.cmdStandby(standby, ['-F999', '--dry-run', '--force=primary-alive']), 4);
+    renameSync(`${place}.away`, place);
+
+    await primary.kill9();
+    const dead = await finds(world, standby, ['server critical', 'primary critical']);
+    expect(dead.facts.failover.value).toEqual({
+      ...dead.facts.failover.value,
+      isPossible: true,
+      objections: [],
+    });
+    expect(dead.facts.loss.value.isAtMost).toBe(false);
+    expect(dead.facts.loss.value.knownAgeS).toBeGreaterThan(0);
+    expectExit(await world.cmdStandby(standby, ['-F999', '--dry-run']), 0);
   });
-  // The first segment has waited longest, whatever arrives after it.
-  await archiveRows(pair, 110);
-  const arrivedMs = Date.now();
-  await archiveRows(pair, 120);
-  const atLeastS = (Date.now() - arrivedMs) / 1000;
-  const { archiveLag } = (await statusOf(world, standby)).facts;
-  expect(archiveLag.value.bytes).toBeGreaterThan(16 * 1024 * 1024);
-  expect(archiveLag.value.seconds).toBeGreaterThan(atLeastS);
-  await standby.sql('SELECT pg_wal_replay_resume()');
-
-  // Up to 11 it is no setting of the server.
-  if (primary.major >= 12) await isDelayed(world, pair);
-
-  // As if its file system were not mounted.
-  renameSync(standby.archiveDir, `${standby.archiveDir}.away`);
-  mkdirSync(standby.archiveDir);
-  await finds(world, standby, ['archive critical', 'failover archive critical']);
-  const refused = await world.cmdStandby(standby, ['-F999', '--dry-run', '--force=primary-alive']);
-  expectExit(refused, 4);
-  expect(readdirSync(standby.archiveDir)).toEqual([]);
-  rmdirSync(standby.archiveDir);
-  renameSync(`${standby.archiveDir}.away`, standby.archiveDir);
-  await finds(world, standby, []);
-
-  // A segment is lost while the server here is stopped.
-  expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
-  const lost = await archiveRows(pair, 200);
-  await archiveRows(pair, 300);
-  const place = join(standby.archiveDir, lost);
-  renameSync(place, `${place}.away`);
-  const gap = await finds(world, standby, ['server critical', 'gap critical', 'failover replay critical']);
-  for (const { hint } of gap.findings) expect(hint).toBeDefined();
-  expect(gap.facts.failover.value.isPossible).toBe(false);
-  expectExit(await world.cmdStandby(standby, ['-F999', '--dry-run', '--force=primary-alive']), 4);
-  renameSync(`${place}.away`, place);
-
-  await primary.kill9();
-  const dead = await finds(world, standby, ['server critical', 'primary critical']);
-  expect(dead.facts.failover.value).toEqual({
-    ...dead.facts.failover.value,
-    isPossible: true,
-    objections: [],
-  });
-  expect(dead.facts.loss.value.isAtMost).toBe(false);
-  expect(dead.facts.loss.value.knownAgeS).toBeGreaterThan(0);
-  expectExit(await world.cmdStandby(standby, ['-F999', '--dry-run']), 0);
 });
 
 test('--status shows the rest where every other host is silent', async ({ world }) => {
