@@ -119,6 +119,8 @@ function sshdConfig(keys: SshKeys, place: SshdPlace): string {
     'StrictModes no',
     'PasswordAuthentication no',
     'KbdInteractiveAuthentication no',
+    // The default, which also withstands a quantum computer, takes 70 ms of processor time for each of a thousand connections.
+    'KexAlgorithms curve25519-sha256',
     'MaxStartups 100',
     'MaxSessions 100',
     'LogLevel VERBOSE',
