@@ -71,7 +71,7 @@ test.skipIf(!existsSync(analyze))(
     const instances = timedUnits
       .filter((name) => name.endsWith('.timer'))
       .map((name) => name.replace('@', '@cmd_standby'));
-    expect(instances).toHaveLength(3);
+    expect(instances).toHaveLength(4);
     // An instance is a link to its template here: systemd-analyze looks for no template beside it.
     const verified = await run(
       analyze,
