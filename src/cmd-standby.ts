@@ -34,7 +34,7 @@ function configAction({ kind }: Action): StandbyAction {
     kind === 'history'
   )
     return 'ping';
-  if (kind === 'restartpoint' || kind === 'status' || kind === 'serve') return 'ping';
+  if (kind === 'restartpoint' || kind === 'status' || kind === 'serve' || kind === 'serve-key') return 'ping';
   if (kind === 'follow' || kind === 'rejoin') return 'start-standby';
   return kind === 'recover' || kind === 'switchover' ? 'failover' : kind;
 }
@@ -55,6 +55,7 @@ const needsNoLock: readonly Action['kind'][] = [
   'restartpoint',
   // A verb that changes something excludes others by itself.
   'serve',
+  'serve-key',
 ];
 /** Actions that must continue even if archivedir cannot be written: a full disk must not prevent a failover. */
 const goesOnWithoutLock: readonly Action['kind'][] = ['failover', 'recover', 'start', 'stop'];
@@ -148,6 +149,8 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       return (await import('./standby/actions/restartpoint.ts')).atRestartpoint(deps, action.needed);
     case 'serve':
       return (await import('./standby/actions/serve.ts')).serveVerb(deps, action.call);
+    case 'serve-key':
+      return (await import('./standby/actions/serve.ts')).serveRestricted(deps, action.roles);
     default:
       return unreachable(action);
   }

@@ -69,7 +69,9 @@ export type Action =
   /** Requested by our own archive_cleanup_command: recovery needs no WAL before this segment. */
   | { readonly kind: 'restartpoint'; readonly needed: SegmentName }
   /** Requested by another host. `lines`: it writes one call after the other to our standard input. */
-  | { readonly kind: 'serve'; readonly call: VerbCall | 'lines' };
+  | { readonly kind: 'serve'; readonly call: VerbCall | 'lines' }
+  /** Started by sshd for a restricted key. `roles`: the key may change the role of this host's server. */
+  | { readonly kind: 'serve-key'; readonly roles: boolean };
 
 interface RunRequest extends BackupOptions, FailoverOptions, SwitchoverOptions {
   readonly kind: 'run';
@@ -144,6 +146,7 @@ function askedActions(options: Options): readonly Asked[] {
     restoreTrouble: trouble,
     restartpoint,
     serve,
+    roles,
     failover,
     action,
     base,
@@ -169,7 +172,8 @@ function askedActions(options: Options): readonly Asked[] {
     });
   if (check !== undefined)
     asked.push({ word: '--check', action: { kind: 'doctor', names: checkNames(check) } });
-  if (serve !== undefined)
+  if (serve === true) asked.push({ word: '--serve', action: { kind: 'serve-key', roles: roles === true } });
+  else if (serve !== undefined)
     asked.push({
       word: '--serve',
       action: { kind: 'serve', call: serve === servesLines ? 'lines' : readVerbCall(serve) },
@@ -259,6 +263,8 @@ export function parseRequest(argv: readonly string[]): Request {
   const stray = strayStatusOption(options);
   if (stray !== undefined && action.kind !== 'status')
     throw usageError(`--${stray} can be used only with --status`, seeHelp(usage));
+  if (options.roles === true && action.kind !== 'serve-key')
+    throw usageError('--roles needs --serve', 'It says what a key in authorized_keys may do.');
   const graceS = graceOf(options);
   if (options.deep === true && action.kind !== 'drill')
     throw usageError('--deep needs --drill', 'It says how thoroughly a drill checks its copy.');

@@ -161,7 +161,12 @@ export const flags = {
   // For bin/cmd_standby itself, as the server's archive_cleanup_command.
   restartpoint: ['hidden', '--restartpoint <SEGMENT>', ''],
   // For the other hosts of the cluster: see src/verbs.
-  serve: ['hidden', '--serve <VERB>', ''],
+  serve: [
+    'Set up',
+    '--serve [VERB]',
+    'the forced command of a restricted key in authorized_keys: the other hosts can make the requests of pitrtools, and nothing else',
+  ],
+  roles: ['Set up', '--roles', 'with --serve: they can also change the role of the server here'],
 } as const satisfies FlagTable;
 
 const nameWidth = Math.max(...Object.keys(forceNames).map(({ length }) => length)) + 2;

@@ -269,6 +269,17 @@ async function resultOf(child: Child, output: () => Output, ending: Ending | und
   return { kind: 'not-started', reason, ...text } as const;
 }
 
+/** Runs a command in our place: it has our standard streams, and stays in our process group. */
+export async function runInPlace({ program, args }: CommandLine, directory: string): Promise<number> {
+  const { exitCode } = await execa(program, [...args], {
+    reject: false,
+    stdio: 'inherit',
+    ...surroundings({}),
+    cwd: directory,
+  });
+  return exitCode ?? 1;
+}
+
 /** A NUL ends every argument of a program: with one inside, no program can be started. */
 function whyNeverStarted(
   { program, args }: CommandLine,

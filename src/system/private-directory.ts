@@ -39,9 +39,18 @@ async function isOurs(directory: string): Promise<boolean> {
  * taken by something that is not ours, or that others may enter.
  */
 async function ownParent(): Promise<string | undefined> {
-  const path = join(temporaryParent(), `pitrtools-${process.getuid?.() ?? 0}`);
+  return ownDirectory(join(temporaryParent(), `pitrtools-${process.getuid?.() ?? 0}`));
+}
+
+async function ownDirectory(path: string): Promise<string | undefined> {
   await mkdir(path, { mode: 0o700 }).catch(() => undefined);
   return (await isOurs(path)) ? path : undefined;
+}
+
+/** A lasting one below `/tmp/pitrtools-UID`, whatever TMPDIR says: our launchers look there. */
+export async function ownSharedDirectory(name: string): Promise<string | undefined> {
+  const parent = await ownDirectory(`/tmp/pitrtools-${process.getuid?.() ?? 0}`);
+  return parent === undefined ? undefined : ownDirectory(join(parent, name));
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {

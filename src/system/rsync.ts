@@ -46,7 +46,8 @@ export function rsyncOutcome(result: CommandResult): RsyncOutcome {
 
 /** A path at the other end, protected from the shell there: by rsync itself from 3.0 on, otherwise by our quoting. */
 export function remotePath(shell: RemoteShell, program: RsyncProgram, path: string): string {
-  return `${rsyncHost(shell.target)}:${program.version === 2 ? shellQuote(path) : path}`;
+  const isQuoted = program.version === 2 && shell.served === undefined;
+  return `${rsyncHost(shell.target)}:${isQuoted ? shellQuote(path) : path}`;
 }
 
 /**
@@ -57,6 +58,15 @@ export function rsyncEnvironment(program: RsyncProgram): Readonly<Record<string,
   return program.version === 2 ? { RSYNC_OLD_ARGS: '1', RSYNC_PROTECT_ARGS: '0' } : {};
 }
 
+/**
+ * With a restricted key the options stand on the command line, where the other end reads them. It refuses links,
+ * directories, devices and modes, which no WAL needs, and starts its own rsync.
+ */
+const servedFlags = 's R r l p o g D'
+  .split(' ')
+  .map((letter) => `--no-${letter}`)
+  .concat('--rsync-path=rsync');
+
 /** The arguments that every transfer over a kept connection has. */
 export function rsyncCommand(
   shell: RemoteShell,
@@ -64,10 +74,13 @@ export function rsyncCommand(
   timeoutS: number,
   args: readonly string[],
 ): CommandLine {
-  const common = ['-e', shell.rsyncShell, `--timeout=${timeoutS}`, ...(program.version === 2 ? [] : ['-s'])];
+  const isServed = shell.served !== undefined;
+  const ownWay = program.version === 2 || isServed ? [] : ['-s'];
+  const common = ['-e', shell.rsyncShell, `--timeout=${timeoutS}`, ...ownWay];
+  const last = isServed ? servedFlags.filter((flag) => program.version !== 2 || flag !== '--no-s') : [];
   return {
     program: program.rsync.program,
-    args: [...program.rsync.args, ...common, ...program.flags, ...args],
+    args: [...program.rsync.args, ...common, ...program.flags, ...last, ...args],
   };
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { messageOf } from '../errors.ts';
 import {
   type CommandLine,
   type CommandResult,
@@ -11,6 +12,16 @@ import { cleanShellLine } from './environment.ts';
 import type { Log } from './log.ts';
 import { quoted } from './printable.ts';
 import { withPrivateFile } from './private-directory.ts';
+import {
+  frame,
+  marker,
+  openingOf,
+  readServed,
+  refusalMark,
+  refusedStatus,
+  type Served,
+  sessionWord,
+} from './served.ts';
 import { rsyncShellOption } from './shell-quote.ts';
 
 /** A host to connect to, with the user's own ssh command, whose flags take precedence over ours. */
@@ -30,6 +41,16 @@ export type RemoteResult =
   | { readonly kind: 'done'; readonly status: number; readonly lines: readonly string[] }
   | { readonly kind: 'lost'; readonly reason: string };
 
+/** Work for another host. A script alone is done by a full shell only. */
+export type RemoteWork =
+  | string
+  | {
+      /** POSIX sh. */
+      readonly script: string;
+      /** The line that asks for the same where the key is restricted (verbs/requests.ts). */
+      readonly request: string;
+    };
+
 export interface RemoteOptions {
   /** Wall-clock limit in milliseconds. A script that exceeds it ends the whole connection. */
   readonly limitMs: number;
@@ -41,10 +62,20 @@ export interface RemoteOptions {
 /** One kept connection to a host. */
 export interface RemoteShell {
   readonly target: SshTarget;
-  /** Runs a POSIX sh script without standard input. Calls wait for each other. */
-  readonly run: (script: string, options: RemoteOptions) => Promise<RemoteResult>;
-  /** Starts a program (quoted for sh) over the same connection. Text written to the session is its standard input. */
-  readonly start: (program: string, options: SessionOptions) => Session;
+  /** The rights of the key; undefined if it has a shell. */
+  readonly served?: Served | undefined;
+  /**
+   * Does it without standard input. Calls wait for each other. Work that a restricted key does not allow ends with
+   * `refusedStatus` and a line that says so.
+   */
+  readonly run: (work: RemoteWork, options: RemoteOptions) => Promise<RemoteResult>;
+  /**
+   * Starts a program over the same connection: the script is its words, quoted for sh. Text written to the session is
+   * its standard input.
+   */
+  readonly start: (work: RemoteWork, options: SessionOptions) => Session;
+  /** The command of a session for this request of a restricted key: its output may be anything. */
+  readonly requestCommand?: (request: string) => CommandLine;
   /** The value for rsync's `-e` that makes it use this connection. */
   readonly rsyncShell: string;
   /** Standard error of the connection so far, for messages. */
@@ -98,14 +129,15 @@ function sshCommand(target: SshTarget, own: readonly string[]): CommandLine {
   return { program, args: [...args, ...(target.debug ? ['-v'] : []), '-T', '-l', target.user, ...options] };
 }
 
-/** The command that starts a shell on the target. */
-function loginCommand(target: SshTarget, own: readonly string[]): CommandLine {
+/** The command that starts a shell on the target or, where the key is restricted, makes a request. */
+function loginCommand(target: SshTarget, own: readonly string[], remote = sessionWord): CommandLine {
   const { program, args } = sshCommand(target, own);
-  return { program, args: [...args, target.host, 'sh'] };
+  return { program, args: [...args, target.host, remote] };
 }
 
 interface Exchange {
   readonly nonce: string;
+  readonly isOpening: boolean;
   readonly lines: string[];
   /** The number of bytes that it may still print. */
   leftBytes: number;
@@ -113,11 +145,33 @@ interface Exchange {
   readonly finish: (result: RemoteResult) => void;
 }
 
-const marker = '@pitrtools';
 const maxOutputBytes = 4 * 1024 * 1024;
 
-/** Talks to the remote `sh`: one script at a time, each ended by a line with its nonce and status. */
-function scriptChannel(session: () => Session) {
+export function scriptOf(work: RemoteWork): string {
+  return typeof work === 'string' ? work : work.script;
+}
+
+/** The text that asks for it; undefined if the key does not allow it. */
+function textOf(work: RemoteWork, nonce: string, served: Served | undefined): string | undefined {
+  if (served === undefined) return frame(scriptOf(work), nonce);
+  return typeof work === 'string' ? undefined : `${nonce} ${work.request}\n`;
+}
+
+/** Why the other end of a restricted key did not do it; undefined if it did, or has a shell. */
+export function refusalOf(result: RemoteResult): string | undefined {
+  if (result.kind === 'lost' || result.status !== refusedStatus) return undefined;
+  const line = result.lines.find((each) => each.startsWith(refusalMark));
+  return line === undefined ? undefined : quoted(line.slice(refusalMark.length));
+}
+
+const notServed = `${refusalMark}the key for it is restricted, and does not allow this`;
+
+/**
+ * Talks to a shell, or to the program of a restricted key: one piece of work at a time, each ended by a line with its nonce
+ * and status.
+ */
+export function scriptChannel(session: () => Pick<Session, 'write' | 'kill'>) {
+  let served: Served | undefined;
   let current: Exchange | undefined;
   let tail: Promise<unknown> = Promise.resolve();
   let lost: string | undefined;
@@ -130,10 +184,11 @@ function scriptChannel(session: () => Session) {
       session().kill();
       return;
     }
-    const [mark, nonce, status] = line.split(' ');
+    const [mark, nonce, status, ...rest] = line.split(' ');
     if (mark === marker && nonce === current.nonce) {
       // The marker follows a line feed: output without one cannot hide it.
       if (current.lines.at(-1) === '') current.lines.pop();
+      if (current.isOpening) noteServed(rest);
       current.finish({ kind: 'done', status: Number(status), lines: current.lines });
     } else if (current.onLine === undefined) current.lines.push(line);
     else current.onLine(line);
@@ -144,30 +199,52 @@ function scriptChannel(session: () => Session) {
     current?.finish({ kind: 'lost', reason: lost });
   };
 
-  const exchange = async (script: string, options: RemoteOptions): Promise<RemoteResult> => {
+  const noteServed = (words: readonly string[]): void => {
+    try {
+      served = readServed(words);
+    } catch (error) {
+      lose(`the program there is not understood: ${messageOf(error)}`);
+      session().kill();
+    }
+  };
+
+  const exchange = async (
+    work: RemoteWork | { readonly opening: true },
+    options: RemoteOptions,
+  ): Promise<RemoteResult> => {
     if (lost !== undefined) return { kind: 'lost', reason: lost };
     const nonce = randomBytes(12).toString('hex');
+    const isOpening = typeof work === 'object' && 'opening' in work;
+    const text = isOpening ? openingOf(nonce) : textOf(work, nonce, served);
+    if (text === undefined) return { kind: 'done', status: refusedStatus, lines: [notServed] };
     let timer: NodeJS.Timeout | undefined;
     const result = await new Promise<RemoteResult>((finish) => {
       const leftBytes = options.maxOutputBytes ?? maxOutputBytes;
-      current = { nonce, lines: [], leftBytes, onLine: options.onLine, finish };
+      current = { nonce, isOpening, lines: [], leftBytes, onLine: options.onLine, finish };
       timer = setTimeout(() => {
         lose(`no answer within ${Math.round(options.limitMs / 1000)} s`);
         session().kill();
       }, options.limitMs);
-      session().write(`(\n${script}\n) </dev/null\nprintf '\\n${marker} ${nonce} %s\\n' "$?"\n`);
+      session().write(text);
     });
     clearTimeout(timer);
     current = undefined;
     return result;
   };
 
-  const run = (script: string, options: RemoteOptions): Promise<RemoteResult> => {
-    const result = tail.then(() => exchange(script, options));
+  const inTurn = (work: Parameters<typeof exchange>[0], options: RemoteOptions): Promise<RemoteResult> => {
+    const result = tail.then(() => exchange(work, options));
     tail = result;
     return result;
   };
-  return { onLine, lose, run };
+  return {
+    onLine,
+    lose,
+    /** Comes first, and shows what the other end is. */
+    open: (options: RemoteOptions) => inTurn({ opening: true }, options),
+    run: (work: RemoteWork, options: RemoteOptions) => inTurn(work, options),
+    served: () => served,
+  };
 }
 
 /**
@@ -205,6 +282,16 @@ function startRemoteProgram(
   };
 }
 
+/** In place of a program that a restricted key does not allow. */
+const refusedSession: Session = {
+  pid: undefined,
+  write: () => undefined,
+  close: () => undefined,
+  kill: () => undefined,
+  stderr: () => notServed,
+  ended: Promise.resolve({ kind: 'exited', code: refusedStatus, stdout: '', stderr: notServed }),
+};
+
 /** The reason why a connection ended, in ssh's own words if there are any. */
 function lossReason(result: CommandResult): string {
   const said = result.stderr
@@ -240,19 +327,26 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
   const client = sshCommand(target, shared);
   const shell: RemoteShell = {
     target,
+    get served() {
+      return channel.served();
+    },
     run: channel.run,
-    start: (program, options) =>
-      startRemoteProgram(
+    start: (work, options) => {
+      if (channel.served() !== undefined) {
+        if (typeof work === 'string') return refusedSession;
+        return deps.startSession(loginCommand(target, shared, work.request), options);
+      }
+      return startRemoteProgram(
         (onLine) => deps.startSession(loginCommand(target, shared), { ...options, onLine }),
-        program,
+        scriptOf(work),
         options.onLine,
-      ),
+      );
+    },
+    requestCommand: (request) => loginCommand(target, shared, request),
     rsyncShell: rsyncShellOption([client.program, ...client.args]),
     stderr: session.stderr,
   };
-  // A login there may set variables that change the work of our scripts, just as one here.
-  session.write(`${cleanShellLine}\n`);
-  const answer = await channel.run('umask 077', { limitMs: loginLimitMs(target) });
+  const answer = await channel.open({ limitMs: loginLimitMs(target) });
   return { shell, session, answer };
 }
 

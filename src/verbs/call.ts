@@ -2,6 +2,7 @@ import { messageOf } from '../errors.ts';
 import { checkFields } from '../system/json.ts';
 import { quoted } from '../system/printable.ts';
 import type { StandbyCommand } from '../system/sentinel.ts';
+import { refusalMark } from '../system/served.ts';
 import { shellQuote } from '../system/shell-quote.ts';
 import type { RemoteShell } from '../system/ssh.ts';
 import type { AnyArgument } from './arguments.ts';
@@ -58,12 +59,15 @@ export async function callVerb<Name extends VerbName>(
   args: ArgumentsOf<Name>,
   limitMs: number,
 ): Promise<VerbResult<Name>> {
-  const words = [program, '-C', iniFile, '--serve', verbLine(name, args)];
-  const result = await shell.run(`${words.map(shellQuote).join(' ')} 2>&1`, { limitMs });
+  const request = verbLine(name, args);
+  const words = [program, '-C', iniFile, '--serve', request];
+  const script = `${words.map(shellQuote).join(' ')} 2>&1`;
+  const result = await shell.run({ script, request }, { limitMs });
   if (result.kind === 'lost') return result;
   const { status, lines } = result;
   const text = lines.find((line) => line.startsWith(answerMark))?.slice(answerMark.length);
   if (status === 0 && text !== undefined) return readAnswer(shell, name, { kind: 'answered', text });
-  const said = complaintOf(lines) || `exit status ${status}`;
+  const refusal = lines.find((line) => line.startsWith(refusalMark))?.slice(refusalMark.length);
+  const said = refusal ?? (complaintOf(lines) || `exit status ${status}`);
   return readAnswer(shell, name, { kind: 'refused', said });
 }

@@ -1,9 +1,10 @@
 import { describeResult } from '../system/command.ts';
 import type { StandbyCommand } from '../system/sentinel.ts';
+import { refusalMark } from '../system/served.ts';
 import { shellQuote } from '../system/shell-quote.ts';
 import type { RemoteShell } from '../system/ssh.ts';
 import { type Answered, readAnswer, verbLine, type VerbResult } from './call.ts';
-import { answerMark, type ArgumentsOf, refusalMark, servesLines, type VerbName } from './verbs.ts';
+import { answerMark, type ArgumentsOf, callsWord, servesLines, type VerbName } from './verbs.ts';
 
 /** A cmd_standby on another host that runs already, and answers one call after the other without being started for each. */
 export interface KeptAnswerer {
@@ -25,7 +26,7 @@ export function keepAnswerer(shell: RemoteShell, { program, iniFile }: StandbyCo
       finish?.({ kind: 'refused', said: line.slice(refusalMark.length) });
   };
   const words = [program, '-C', iniFile, '--serve', servesLines];
-  const session = shell.start(words.map(shellQuote).join(' '), { onLine });
+  const session = shell.start({ script: words.map(shellQuote).join(' '), request: callsWord }, { onLine });
   const end = (): void => {
     isOpen = false;
     session.close();

@@ -26,10 +26,16 @@ interface Verb<A extends Arguments, F extends Guards> {
   /** In the order in which they are written. */
   readonly arguments: A;
   readonly answer: F;
+  /** It stops, starts or promotes a server, or makes it follow another one: a restricted key needs --roles for it. */
+  readonly changesRole: boolean;
 }
 
 function verb<A extends Arguments, F extends Guards>(args: A, answer: F): Verb<A, F> {
-  return { arguments: args, answer };
+  return { arguments: args, answer, changesRole: false };
+}
+
+function roleVerb<A extends Arguments, F extends Guards>(args: A, answer: F): Verb<A, F> {
+  return { arguments: args, answer, changesRole: true };
 }
 
 const isLsnText = (value: unknown): value is string =>
@@ -240,9 +246,9 @@ export const verbs = {
    * This standby is to follow the server of this host and port, which is on this timeline. Answers once it is seen to
    * follow. It can be repeated.
    */
-  follow: verb({ host, port, cluster, timeline }, followed),
+  follow: roleVerb({ host, port, cluster, timeline }, followed),
   /** The same for a primary that was stopped: it becomes a standby, if that server's history contains all its WAL. */
-  'become-standby': verb({ host, port, cluster, timeline }, followed),
+  'become-standby': roleVerb({ host, port, cluster, timeline }, followed),
   /** The facts about this host's server as the primary, and the obstacles to it as a standby. Changes nothing. */
   'primary-facts': verb(
     { cluster },
@@ -295,16 +301,16 @@ export const verbs = {
    * Before this primary is stopped for a switchover: makes the archive that it will have as a standby, a checkpoint, and
    * ends the current segment. `lsn`: what a standby must have replayed then.
    */
-  'prepare-switchover': verb({ timeline, cluster }, { lsn: isLsnText }),
+  'prepare-switchover': roleVerb({ timeline, cluster }, { lsn: isLsnText }),
   /** How many clients are in the middle of a transaction. Changes nothing. */
   'open-transactions': verb({ cluster }, { count: is.number }),
   /**
    * Stops this primary so that the host can take its role: from then on it starts as a standby only. It can be repeated, by
    * the same host alone. `token` names the run that asks last: no other run may have the primary back.
    */
-  'stop-primary': verb({ timeline, host, cluster, token }, { shutdown: isShutdown }),
+  'stop-primary': roleVerb({ timeline, host, cluster, token }, { shutdown: isShutdown }),
   /** Takes that back, as long as no other server was promoted: starts it as the primary again. It can be repeated. */
-  'resume-primary': verb(
+  'resume-primary': roleVerb(
     { timeline, cluster, token },
     {
       wasStopped: is.boolean,
@@ -319,9 +325,8 @@ export const answerMark = 'answer: ';
 
 /** In place of a verb: the calls come one after the other, each as a line of standard input. */
 export const servesLines = '-';
-/** The line that says that such a call failed begins with this; the reason follows. */
-export const refusalMark = 'refused: ';
-
+/** The request of a restricted key for the same. */
+export const callsWord = 'calls';
 export type VerbName = keyof typeof verbs;
 
 /** The values of a verb's arguments by name. */

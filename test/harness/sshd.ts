@@ -21,6 +21,8 @@ export interface Sshd {
   freeze(): void;
   thaw(): void;
   isRunning(): boolean;
+  /** What stands before the world's key in authorized_keys from now on; nothing: the key has a shell. */
+  authorize(options: string): void;
   /** Takes these lines into its configuration before all others, and starts it anew. */
   reconfigure(lines: readonly string[]): Promise<void>;
 }
@@ -47,9 +49,12 @@ export interface SshdPlace {
 export function createSshd(keys: SshKeys, place: SshdPlace): Sshd {
   const files = { config: join(place.directory, 'sshd_config'), log: join(place.directory, 'sshd.log') };
   mkdirSync(place.directory, { mode: 0o700, recursive: true });
-  writeFileSync(join(place.directory, 'authorized_keys'), readFileSync(`${keys.identity}.pub`), {
-    mode: 0o600,
-  });
+  const authorize = (options: string): void => {
+    const key = readFileSync(`${keys.identity}.pub`, 'utf8');
+    const line = options === '' ? key : `${options} ${key}`;
+    writeFileSync(join(place.directory, 'authorized_keys'), line, { mode: 0o600 });
+  };
+  authorize('');
   writeFileSync(files.config, sshdConfig(keys, place));
 
   let listener: Running | undefined;
@@ -80,6 +85,7 @@ export function createSshd(keys: SshKeys, place: SshdPlace): Sshd {
     thaw: () => {
       signal('SIGCONT');
     },
+    authorize,
     isRunning: () => listener !== undefined,
     async reconfigure(lines) {
       await sshd.kill();

@@ -23,8 +23,8 @@ import { describeResult, succeeded } from '../../system/command.ts';
 import { exists } from '../../system/durable.ts';
 import { quoted } from '../../system/printable.ts';
 import { programRoot } from '../../system/program-root.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
+import { archiveWork } from '../../verbs/archive-requests.ts';
 import { sshTargetOf } from '../lane/connect.ts';
 import { readLaneState } from '../lane/state.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
@@ -116,8 +116,14 @@ async function digestHere(check: ArchiverCheck, { directory, name }: Switched): 
   return succeeded(result) ? /^\d+ \d+/.exec(result.stdout)?.[0] : undefined;
 }
 
-async function digestThere(shell: RemoteShell, path: string): Promise<string | undefined> {
-  const result = await shell.run(`LC_ALL=C cksum < ${shellQuote(path)}`, { limitMs: digestLimitMs });
+async function digestThere(
+  shell: RemoteShell,
+  archivedir: string,
+  name: string,
+): Promise<string | undefined> {
+  const result = await shell.run(archiveWork('digest-file', { archivedir }, { name }), {
+    limitMs: digestLimitMs,
+  });
   return result.kind === 'done' ? /^\d+ \d+/.exec(result.lines.at(-1) ?? '')?.[0] : undefined;
 }
 
@@ -142,7 +148,10 @@ async function arrived(
   const looked = await deps.withRemoteShell(deps, target, async (shell): Promise<Verdict> => {
     const limitMs = standby.lane.standby.ssh_timeout * 1000;
     const isThere = await within(check, arrivalLimitMs, async () => {
-      const found = await shell.run(`[ -f ${shellQuote(path)} ]`, { limitMs });
+      const { name } = switched;
+      const found = await shell.run(archiveWork('has-file', { archivedir: r_archivedir }, { name }), {
+        limitMs,
+      });
       return found.kind === 'done' && found.status === 0;
     });
     if (!isThere)
@@ -151,7 +160,7 @@ async function arrived(
         `${check.command} --flush sends what is queued and shows each error.`,
       );
     const tookS = (deps.monotonicMs() - startMs) / 1000;
-    const [ours, theirs] = await Promise.all([here, digestThere(shell, path)]);
+    const [ours, theirs] = await Promise.all([here, digestThere(shell, r_archivedir, switched.name)]);
     const says = `${switched.name} was in ${r_archivedir} ${durationText(tookS)} after the switch`;
     if (ours === undefined || theirs === undefined)
       return unknown(`${says}; its contents could not be compared`);

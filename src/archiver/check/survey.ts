@@ -1,11 +1,11 @@
 /** The facts that one connection to a standby shows: everything that --check has to say of that host but the arrival of WAL. */
-import { linksScript } from '../../check/links.ts';
-import { forcedScript } from '../../check/login.ts';
-import { type ClockOffset, clockOffset, clockScript } from '../../system/remote-clock.ts';
+import { type ClockOffset, clockOffset } from '../../system/remote-clock.ts';
 import { remoteRsync } from '../../system/rsync.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell, SshTarget } from '../../system/ssh.ts';
+import { archiveWork } from '../../verbs/archive-requests.ts';
 import { callVerb, type VerbResult } from '../../verbs/call.ts';
+import { nameOfLane } from '../../verbs/scripts/delivery.ts';
 import type { Hello } from '../delivery/delivery.ts';
 import { sayHello } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
@@ -46,23 +46,11 @@ export type Surveyed =
       readonly said?: string;
     };
 
-function factsScript(archivedir: string, rsync: string): string {
-  return `LC_ALL=C; export LC_ALL
-${clockScript}
-${forcedScript}
-${linksScript(archivedir)}
-${rsync} --version 2>&1 | sed -n '1s/^/rsync /p'
-cd ${shellQuote(archivedir)} 2>/dev/null || exit 0
-df -Pk . 2>/dev/null | sed 's/^/space /'
-df -Pi . 2>/dev/null | sed 's/^/inodes /'`;
-}
-
 async function askFacts(deps: ArchiverDeps, shell: RemoteShell, lane: Lane): Promise<HostFacts | undefined> {
   const { r_archivedir, rsync_flags, ssh_timeout } = lane.standby;
   const beforeMs = deps.now();
-  const result = await shell.run(factsScript(r_archivedir, remoteRsync(rsync_flags)), {
-    limitMs: ssh_timeout * 1000,
-  });
+  const place = { archivedir: r_archivedir, rsync: remoteRsync(rsync_flags) };
+  const result = await shell.run(archiveWork('host-facts', place, {}), { limitMs: ssh_timeout * 1000 });
   const afterMs = deps.now();
   if (result.kind === 'lost') return undefined;
   const under = (word: string): string[] =>
@@ -83,10 +71,8 @@ async function askArchive(deps: ArchiverDeps, shell: RemoteShell, lane: Lane, cl
   const own = { ...place, lane: `${place.lane}.check-${place.run}` };
   const { standby } = lane;
   const answer = await sayHello({ standby, shell, place: own }, []);
-  const left = `${standby.r_archivedir}/${own.lane}`;
-  await shell.run(`rmdir ${shellQuote(`${left}/${own.run}`)} ${shellQuote(left)} 2>/dev/null`, {
-    limitMs: standby.ssh_timeout * 1000,
-  });
+  const work = archiveWork('end-hello', place, { lane: nameOfLane(own), run: own.run });
+  await shell.run(work, { limitMs: standby.ssh_timeout * 1000 });
   return answer;
 }
 
@@ -98,8 +84,10 @@ async function askProgram(
   if (archive === undefined || archive.trouble !== undefined) return undefined;
   const { command } = archive.sentinel;
   if (command === undefined) return undefined;
-  const script = `${shellQuote(command.program)} --version 2>&1`;
-  const result = await shell.run(script, { limitMs: standby.ssh_timeout * 1000 });
+  const place = { archivedir: standby.r_archivedir, program: shellQuote(command.program) };
+  const result = await shell.run(archiveWork('program-version', place, {}), {
+    limitMs: standby.ssh_timeout * 1000,
+  });
   return result.kind === 'lost' ? result.reason : result.lines.join(' ').trim();
 }
 

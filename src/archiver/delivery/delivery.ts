@@ -12,12 +12,13 @@ import {
   type RsyncProgram,
 } from '../../system/rsync.ts';
 import { type Sentinel, sentinelName } from '../../system/sentinel.ts';
-import type { RemoteShell } from '../../system/ssh.ts';
+import { refusalOf, type RemoteShell } from '../../system/ssh.ts';
+import { archiveWork } from '../../verbs/archive-requests.ts';
+import { type DeliveryPlace, inboxOf, nameOfLane } from '../../verbs/scripts/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { isStill, type WalFile } from '../wal/wal-file.ts';
 import { type Answers, type FileAnswer, readAnswers, troubleOf } from './answers.ts';
 import { type OwnPast, screen, type Screened } from './left-guard.ts';
-import { commitScript, type DeliveryPlace, helloScript, inboxOf } from './scripts.ts';
 import { type Concern, failed, type Trouble } from './trouble.ts';
 
 /** An open connection to a standby that is ready to take WAL. */
@@ -91,14 +92,23 @@ function unreadable(archivedir: string): Trouble {
   };
 }
 
+/** The words of a lane for its requests. */
+function laneWords(place: DeliveryPlace) {
+  const { systemIdentifier, run, mode } = place;
+  return { cluster: systemIdentifier, lane: nameOfLane(place), run, mode };
+}
+
 /** Checks the standby's archive directory. @returns the reason why it cannot take WAL as `trouble` */
 export async function sayHello(
   delivery: Pick<Delivery, 'shell' | 'place' | 'standby'>,
   names: readonly string[],
 ): Promise<Hello | { readonly trouble: Trouble }> {
   const { shell, place, standby } = delivery;
-  const answer = await shell.run(helloScript(place, names), { limitMs: standby.ssh_timeout * 1000 });
+  const work = archiveWork('hello', place, { ...laneWords(place), names });
+  const answer = await shell.run(work, { limitMs: standby.ssh_timeout * 1000 });
   if (answer.kind === 'lost') return { trouble: lost(answer.reason) };
+  const refusal = refusalOf(answer);
+  if (refusal !== undefined) return { trouble: failed(`the standby refused to be greeted: ${refusal}`) };
   const { trouble, sentinel, ...answers } = readAnswers(answer.lines, place.archivedir);
   if (trouble !== undefined) return { trouble };
   if (answers.isReady)
@@ -123,7 +133,9 @@ async function transfer(
   limitMs: number,
 ): Promise<Trouble | undefined> {
   const { shell, rsync, place, standby } = delivery;
-  const target = remotePath(shell, rsync, `${delivery.directory ?? place.archivedir}/${inboxOf(place)}/`);
+  // With a restricted key the other end enters its archive itself.
+  const above = shell.served === undefined ? `${delivery.directory ?? place.archivedir}/` : '';
+  const target = remotePath(shell, rsync, `${above}${inboxOf(place)}/`);
   // Equal size and time prove nothing, so rsync may skip nothing. A part of a file that exists already is completed.
   const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-'];
   if (batch.compressesLightly === true) ours.push(...lightCompression(rsync.flags));
@@ -206,8 +218,12 @@ async function commitFiles(delivery: Delivery, batch: Batch): Promise<BatchResul
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);
   await delivery.noteDelivery();
-  const answer = await shell.run(commitScript(place, files, delivery.marks ?? []), { limitMs });
+  const work = archiveWork('commit', place, { ...laneWords(place), marks: delivery.marks ?? [], files });
+  const answer = await shell.run(work, { limitMs });
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
+  const refusal = refusalOf(answer);
+  if (refusal !== undefined)
+    return { delivered: [], trouble: failed(`the standby refused to store the files: ${refusal}`) };
   const { files: answers, trouble, resumeRequest } = readAnswers(answer.lines, place.archivedir);
   if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
   if (trouble !== undefined) return { delivered: [], trouble };

@@ -1,14 +1,11 @@
 import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { quoted } from '../../system/printable.ts';
-import { formatSentinel, parseSentinel, sentinelLockName, sentinelName } from '../../system/sentinel.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
+import { parseSentinel } from '../../system/sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
+import { archiveWork } from '../../verbs/archive-requests.ts';
+import type { PlantPermission } from '../../verbs/scripts/plant.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { unfitness } from './answers.ts';
-import { refuseUnfitPlace } from './scripts.ts';
-
-/** Where a sentinel may be put: nowhere, into an empty directory, or into any directory without one. */
-export type PlantPermission = 'never' | 'if-empty' | 'always';
 
 export type PlantResult =
   | { readonly kind: 'planted' | 'present' | 'no-directory' | 'no-sentinel' }
@@ -25,43 +22,6 @@ export interface Planting {
   /** For the name of the temporary file. */
   readonly nonce: string;
   readonly permission: PlantPermission;
-}
-
-const permissionTests: Readonly<Record<PlantPermission, string>> = {
-  never: 'echo no-sentinel; exit 0',
-  // A file system that was made for the archive may have a lost+found of its own.
-  'if-empty': `
-  for other in * .[!.]* ..?*; do
-    case $other in lost+found | .cmd_standby.lock | ${sentinelLockName}) continue ;; esac
-    if [ -e "$other" ] || [ -h "$other" ]; then printf 'not-empty %s\\n' "$other"; exit 0; fi
-  done`,
-  always: ':',
-};
-
-/** Writes a sentinel if there is none and it is permitted; prints the existing one. Never replaces a sentinel. */
-function plantScript(
-  archivedir: string,
-  content: string,
-  nonce: string,
-  permission: PlantPermission,
-): string {
-  const temporary = `${sentinelName}.${nonce}`;
-  return `
-LC_ALL=C; export LC_ALL; umask 077
-[ -d ${shellQuote(archivedir)} ] || { echo no-directory; exit 0; }
-cd ${shellQuote(archivedir)} || exit 1
-if [ ! -e ${sentinelName} ]; then
-  ${permissionTests[permission]}
-fi
-${refuseUnfitPlace(`${temporary}.probe`, `${temporary}.link`)}
-if [ ! -e ${sentinelName} ]; then
-  trap 'rm -f ${temporary}' EXIT
-  printf %s ${shellQuote(content)} > ${temporary} && sync ${temporary} || exit 1
-  ln ${temporary} ${sentinelName} 2>/dev/null && sync . && { echo planted; exit 0; }
-fi
-echo present
-cat ${sentinelName}
-`;
 }
 
 function readPresent(text: string, cluster: Cluster): PlantResult {
@@ -108,15 +68,16 @@ export async function plantSentinel(
   standby: StandbyTarget,
   planting: Planting,
 ): Promise<PlantResult> {
-  const content = formatSentinel({
-    systemIdentifier: planting.cluster.systemIdentifier,
+  const { cluster, pgdata, nonce, permission } = planting;
+  const place = { archivedir: standby.r_archivedir };
+  const work = archiveWork('plant', place, {
+    cluster: cluster.systemIdentifier,
     standby: standby.name,
-    primaryPgdata: planting.pgdata,
-    promotedAtTimeline: undefined,
-    left: [],
+    primaryPgdata: pgdata,
+    nonce,
+    permission,
   });
-  const script = plantScript(standby.r_archivedir, content, planting.nonce, planting.permission);
-  const answer = await shell.run(script, { limitMs: standby.ssh_timeout * 1000 });
+  const answer = await shell.run(work, { limitMs: standby.ssh_timeout * 1000 });
   if (answer.kind === 'lost') return { kind: 'unknown', reason: answer.reason };
   const result = answer.status === 0 ? readAnswer(answer.lines, planting, standby.r_archivedir) : undefined;
   if (result !== undefined) return result;

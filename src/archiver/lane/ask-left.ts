@@ -4,10 +4,10 @@
  */
 import { messageOf } from '../../errors.ts';
 import { leash } from '../../system/leash.ts';
-import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
 import type { Sentinel } from '../../system/sentinel.ts';
 import type { ConnectResult, RemoteShell } from '../../system/ssh.ts';
 import { callVerb } from '../../verbs/call.ts';
+import { readRemoteSentinel } from '../../verbs/remote-sentinel.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { sshTargetOf } from './connect.ts';
 import type { Lane } from './lane.ts';

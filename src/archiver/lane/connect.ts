@@ -3,8 +3,8 @@ import { requireProgram } from '../../system/find-program.ts';
 import type { RsyncProgram } from '../../system/rsync.ts';
 import { noiseHint, type RemoteShell, type SshTarget } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
+import { type DeliveryPlace, incoming } from '../../verbs/scripts/delivery.ts';
 import { type Delivery, laneId } from '../delivery/delivery.ts';
-import type { DeliveryPlace } from '../delivery/scripts.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { noteStored } from '../ledger/ledger.ts';
@@ -39,7 +39,7 @@ export function placeOf(deps: ArchiverDeps, { standby, name }: Lane, cluster: Cl
   return {
     archivedir: standby.r_archivedir,
     systemIdentifier: cluster.systemIdentifier,
-    lane: `.incoming/${laneId(deps.hostName, deps.layout.root, name)}`,
+    lane: `${incoming}/${laneId(deps.hostName, deps.layout.root, name)}`,
     run: deps.nonce(),
     mode: cluster.isInRecovery ? 'compare' : 'store',
   };

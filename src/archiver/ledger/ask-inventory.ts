@@ -1,9 +1,9 @@
 /** Asks a standby what its archivedir holds, beside everything that delivers there. */
 import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
-import { readRemoteSentinel } from '../../system/remote-sentinel.ts';
 import type { Sentinel } from '../../system/sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import { callVerb } from '../../verbs/call.ts';
+import { readRemoteSentinel } from '../../verbs/remote-sentinel.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { sshTargetOf } from '../lane/connect.ts';

@@ -1,6 +1,6 @@
 import { messageOf } from '../../errors.ts';
-import { parseSentinel, sentinelName, type StandbyCommand } from '../../system/sentinel.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
+import type { StandbyCommand } from '../../system/sentinel.ts';
+import { readRemoteSentinel } from '../../verbs/remote-sentinel.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import {
@@ -87,9 +87,8 @@ function tellUnknown({ deps }: Work, { catchUp, name }: ShipperLane, reason: str
 async function commandOf(delivery: Delivery): Promise<StandbyCommand | undefined> {
   const { sentinel, shell, place, standby } = delivery;
   if (sentinel?.command !== undefined) return sentinel.command;
-  const file = `${place.archivedir}/${sentinelName}`;
-  const answer = await shell.run(`cat < ${shellQuote(file)}`, { limitMs: standby.ssh_timeout * 1000 });
-  return answer.kind === 'done' ? parseSentinel(answer.lines.join('\n'))?.command : undefined;
+  const read = await readRemoteSentinel(shell, place.archivedir, standby.ssh_timeout * 1000);
+  return read.kind === 'read' ? read.sentinel.command : undefined;
 }
 
 async function note(work: Work, lane: ShipperLane, caughtUp: CaughtUp, lack: Lack): Promise<void> {

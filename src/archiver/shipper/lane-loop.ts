@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { formatLeft } from '../../postgres/left-timeline.ts';
 import { leftMarksVersion } from '../../system/left-marks.ts';
 import { logFailure } from '../../system/log.ts';
+import { archiveWork } from '../../verbs/archive-requests.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
 import type { Concern, Trouble } from '../delivery/trouble.ts';
@@ -219,7 +220,9 @@ async function pause(work: Work, lane: ShipperLane, delivery: Delivery): Promise
   lane.isAbandoned = abandoned !== undefined;
   if (lane.isAbandoned || isGreetingDue(work, lane) || (await areMarksOutdated(work, lane))) return false;
   // Nothing was interrupted, so the directory for incoming files is still right; each commit checks the rest.
-  const answer = await delivery.shell.run(':', { limitMs: lane.standby.ssh_timeout * 1000 });
+  const answer = await delivery.shell.run(archiveWork('alive', delivery.place, {}), {
+    limitMs: lane.standby.ssh_timeout * 1000,
+  });
   return answer.kind !== 'lost';
 }
 

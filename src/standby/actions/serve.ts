@@ -1,18 +1,17 @@
-import { messageOf, PitrError } from '../../errors.ts';
+import { exitCodes, messageOf, PitrError } from '../../errors.ts';
 import { inputLines } from '../../system/input-lines.ts';
-import { quoted } from '../../system/printable.ts';
+import type { Log } from '../../system/log.ts';
+import { printable, quoted } from '../../system/printable.ts';
+import { refusalsName } from '../../system/refusals.ts';
+import { refusalMark } from '../../system/served.ts';
 import { readVerbCall, type VerbCall } from '../../verbs/read-call.ts';
-import {
-  answerMark,
-  type AnswerOf,
-  type ArgumentsOf,
-  refusalMark,
-  type VerbName,
-} from '../../verbs/verbs.ts';
+import { keyInput, serveKey } from '../../verbs/serve-key.ts';
+import { answerMark, type AnswerOf, type ArgumentsOf, type VerbName } from '../../verbs/verbs.ts';
 import { listHoldings } from '../archive/holdings.ts';
 import { takeInventory } from '../archive/inventory.ts';
 import { checkLeft, markLeft, unmarkLeft } from '../archive/mark-left.ts';
 import { observeOffer } from '../archive/offer.ts';
+import { archiveFile, archiveService } from '../archive/served.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { becomeStandby, followAsked } from '../follow/asked.ts';
 import { primaryFacts } from '../hand-over/facts.ts';
@@ -42,11 +41,15 @@ const handlers: { readonly [Name in VerbName]: Handler<Name> } = {
   'resume-primary': resumePrimary,
 };
 
-async function answerTo(deps: StandbyDeps, call: VerbCall): Promise<void> {
+async function answerOf(deps: StandbyDeps, call: VerbCall): Promise<string> {
   // The compiler cannot see that the arguments belong to the handler of the same name.
   const handler: (given: StandbyDeps, args: never) => Promise<unknown> = handlers[call.name];
   const answer = await handler(deps, call.arguments as never);
-  deps.report(`${answerMark}${JSON.stringify(answer)}`);
+  return `${answerMark}${JSON.stringify(answer)}`;
+}
+
+async function answerTo(deps: StandbyDeps, call: VerbCall): Promise<void> {
+  deps.report(await answerOf(deps, call));
 }
 
 function describe(error: unknown): string {
@@ -69,4 +72,30 @@ async function serveLines(deps: StandbyDeps): Promise<void> {
 export async function serveVerb(deps: StandbyDeps, call: VerbCall | 'lines'): Promise<number> {
   await (call === 'lines' ? serveLines(deps) : answerTo(deps, call));
   return 0;
+}
+
+/** Standard error of a connection is for what went wrong with it. */
+const silent: Log = {
+  debug: () => undefined,
+  notice: () => undefined,
+  warning: () => undefined,
+  error: () => undefined,
+};
+
+/** --serve without a value: sshd runs it for a restricted key. */
+export async function serveRestricted(deps: StandbyDeps, roles: boolean): Promise<number> {
+  const quiet = { ...deps, log: silent };
+  const io = keyInput(deps, 'cmd_standby', await archiveFile(deps, refusalsName));
+  return serveKey(io, {
+    ...archiveService(quiet, roles),
+    verb: async (call, write) => {
+      try {
+        write(`${printable(await answerOf(quiet, call))}\n`);
+        return 0;
+      } catch (error) {
+        write(`${refusalMark}${quoted(describe(error), 2000)}\n`);
+        return error instanceof PitrError ? error.exitCode : exitCodes.bug;
+      }
+    },
+  });
 }

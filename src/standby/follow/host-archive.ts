@@ -1,6 +1,6 @@
 import { addressesOf } from '../../system/own-addresses.ts';
-import { parseSentinel, sentinelName, type StandbyCommand } from '../../system/sentinel.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
+import type { StandbyCommand } from '../../system/sentinel.ts';
+import { readRemoteSentinel } from '../../verbs/remote-sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { readArchiverPart } from '../host/archiver-part.ts';
 import type { Host } from './host.ts';
@@ -34,13 +34,10 @@ export async function observeArchiveThere(
   { shell, facts }: Host,
 ): Promise<ArchiveThere> {
   const directory = await directoryThere(deps, host);
-  const path = `${directory}/${sentinelName}`;
-  const read = await shell.run(`head -c 65536 ${shellQuote(path)} | sed 's/^/: /'`, { limitMs });
+  const read = await readRemoteSentinel(shell, directory, limitMs);
   const unusable = (reason: string): ArchiveThere => ({ kind: 'unusable', directory, reason });
-  if (read.kind === 'lost') return unusable(read.reason);
-  const text = read.lines.filter((line) => line.startsWith(': ')).map((line) => line.slice(2));
-  const sentinel = parseSentinel(text.join('\n'));
-  if (sentinel === undefined) return unusable(`it has no ${sentinelName}`);
+  if (read.kind !== 'read') return unusable(read.reason);
+  const { sentinel } = read;
   if (sentinel.systemIdentifier !== facts.systemIdentifier)
     return unusable(`it belongs to cluster ${sentinel.systemIdentifier}`);
   return { kind: 'archive', directory, command: sentinel.command };

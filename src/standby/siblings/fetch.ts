@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArchiverSettings, StandbyTarget } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
+import { describeResult, succeeded } from '../../system/command.ts';
 import { ensureDirectory, exists, fsyncPath, linkDurably } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { requireProgram } from '../../system/find-program.ts';
@@ -15,7 +16,8 @@ import {
 } from '../../system/rsync.ts';
 import { haveSameContent } from '../../system/same-content.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
-import type { RemoteShell } from '../../system/ssh.ts';
+import { refusalOf, type RemoteShell } from '../../system/ssh.ts';
+import { archiveWork } from '../../verbs/archive-requests.ts';
 import { readSegmentStart } from '../archive/arrival.ts';
 import { type Cluster, faultOf } from '../archive/judge.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -34,19 +36,25 @@ async function rsyncOf(archiver: ArchiverSettings, { rsync_flags }: StandbyTarge
   return { rsync, flags: rsync_flags, version: archiver.rsync_version === 2 ? 2 : 3 };
 }
 
-/** Prints what would change if a server replaced or recycled one of the files. */
-function fingerprintScript(directory: string, names: readonly string[]): string {
-  return `cd ${shellQuote(directory)} && stat -L -c '%n %d:%i %s %y' ${names.join(' ')}`;
+/** The request for segments there, and the script for the same. */
+function workFor(
+  name: 'segment-identities' | 'send-segments',
+  { target, directory, names }: Source,
+): { readonly script: string; readonly request: string } {
+  const where = directory === target.r_archivedir ? 'archive' : 'pg_wal';
+  return archiveWork(name, { archivedir: target.r_archivedir, walDirectory: directory }, { where, names });
 }
 
+/** Facts that would change if a server replaced or recycled one of the files. */
 async function fingerprints(
   shell: RemoteShell,
-  directory: string,
-  names: readonly string[],
+  source: Source,
   limitMs: number,
 ): Promise<ReadonlyMap<string, string>> {
-  const answer = await shell.run(fingerprintScript(directory, names), { limitMs });
+  const answer = await shell.run(workFor('segment-identities', source), { limitMs });
   if (answer.kind === 'lost') throw new PitrError(answer.reason);
+  const refusal = refusalOf(answer);
+  if (refusal !== undefined) throw new PitrError(refusal);
   return new Map(answer.lines.map((line) => [line.slice(0, 24), line]));
 }
 
@@ -56,16 +64,14 @@ interface Source {
   readonly names: readonly string[];
 }
 
-/** Brings the bytes; no file has its name in the archive yet. Returns the names whose source did not change meanwhile. */
-async function transfer(
+async function transferByRsync(
   deps: StandbyDeps,
   archiver: ArchiverSettings,
   { target, directory, names }: Source,
   shell: RemoteShell,
   work: string,
   limitMs: number,
-): Promise<ReadonlySet<string>> {
-  const before = await fingerprints(shell, directory, names, limitMs);
+): Promise<void> {
   const rsync = await rsyncOf(archiver, target);
   const command = rsyncCommand(shell, rsync, target.ssh_timeout, [
     '--times',
@@ -87,7 +93,46 @@ async function transfer(
   const outcome = rsyncOutcome(result);
   // A file that is missing is seen below.
   if ('reason' in outcome && outcome.kind !== 'partial') throw new PitrError(outcome.reason);
-  const after = await fingerprints(shell, directory, names, limitMs);
+}
+
+/** Takes the bytes of one segment after the other from standard input. */
+function splitScript(work: string, names: readonly string[], segmentSize: number): string {
+  return `cd ${shellQuote(work)} || exit 1
+"$@" </dev/null | { for f in ${names.join(' ')}; do head -c ${segmentSize} >"$f" || exit 1; done; cat >/dev/null; }`;
+}
+
+/** A restricted key starts no rsync that sends: it reads its orders from its client. A file that is missing is seen later. */
+async function transferByRequest(
+  deps: StandbyDeps,
+  source: Source,
+  shell: RemoteShell,
+  work: string,
+  segmentSize: number,
+  limitMs: number,
+): Promise<void> {
+  const ssh = shell.requestCommand?.(workFor('send-segments', source).request);
+  if (ssh === undefined) throw new PitrError('the connection takes no requests');
+  const script = splitScript(await realpath(work), source.names, segmentSize);
+  const result = await deps.run(
+    { program: '/bin/sh', args: ['-c', script, 'sh', ssh.program, ...ssh.args] },
+    { limitMs, signal: deps.signal, heldFds: deps.lockFd === undefined ? [] : [deps.lockFd] },
+  );
+  if (!succeeded(result)) throw new PitrError(describeResult(result));
+}
+
+/** Brings the bytes; no file has its name in the archive yet. Returns the names whose source did not change meanwhile. */
+async function transfer(
+  deps: StandbyDeps,
+  archiver: ArchiverSettings,
+  source: Source,
+  shell: RemoteShell,
+  { work, segmentSize, limitMs }: { work: string; segmentSize: number; limitMs: number },
+): Promise<ReadonlySet<string>> {
+  const { names } = source;
+  const before = await fingerprints(shell, source, limitMs);
+  if (shell.served === undefined) await transferByRsync(deps, archiver, source, shell, work, limitMs);
+  else await transferByRequest(deps, source, shell, work, segmentSize, limitMs);
+  const after = await fingerprints(shell, source, limitMs);
   return new Set(names.filter((name) => before.has(name) && before.get(name) === after.get(name)));
 }
 
@@ -125,7 +170,9 @@ async function fetchGroup(
   const names = group.map(({ name }) => name.text);
   const limitMs = leastMs + Math.ceil((group.length * cluster.segmentSize) / bytesPerMs);
   const used = await withSibling(deps, archiver, target, limitMs, async (shell) => {
-    const kept = await transfer(deps, archiver, { target, directory, names }, shell, work, limitMs);
+    const source = { target, directory, names };
+    const { segmentSize } = cluster;
+    const kept = await transfer(deps, archiver, source, shell, { work, segmentSize, limitMs });
     for (const fetch of group) {
       if (!kept.has(fetch.name.text))
         throw new PitrError(`segment ${fetch.name.text} changed there while it was fetched`);

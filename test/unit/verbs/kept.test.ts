@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CommandResult, SessionOptions } from '../../../src/system/command.ts';
-import type { RemoteShell } from '../../../src/system/ssh.ts';
+import { type RemoteShell, type RemoteWork, scriptOf } from '../../../src/system/ssh.ts';
 import { keepAnswerer } from '../../../src/verbs/kept.ts';
 
 /** A cmd_standby there that answers by what `answers` has for the line that it gets, and says nothing otherwise. */
@@ -10,8 +10,8 @@ function answererThat(answers: Readonly<Record<string, readonly string[]>>) {
   const ended = new Promise<CommandResult>((resolve) => {
     end = resolve;
   });
-  const start = (program: string, { onLine }: SessionOptions) => {
-    seen.push(program);
+  const start = (work: RemoteWork, { onLine }: SessionOptions) => {
+    seen.push(scriptOf(work));
     return {
       pid: 1,
       write: (text: string) => {

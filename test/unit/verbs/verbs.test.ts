@@ -19,8 +19,8 @@ function shellThat(answers: RemoteResult, seen: string[] = []): RemoteShell {
       connectTimeoutS: 1,
       debug: false,
     },
-    run: (script) => {
-      seen.push(script);
+    run: (work) => {
+      seen.push(typeof work === 'string' ? work : work.script);
       return Promise.resolve(answers);
     },
     start: unused,

@@ -4,7 +4,7 @@ import { type CommandLine, succeeded } from '../../../system/command.ts';
 import { requireProgram } from '../../../system/find-program.ts';
 import { isThisHost } from '../../../system/own-addresses.ts';
 import type { PsqlRunner } from '../../../system/psql.ts';
-import type { RemoteShell } from '../../../system/ssh.ts';
+import { type RemoteShell, scriptOf } from '../../../system/ssh.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { databaseOf } from '../../server/database.ts';
 import { installedPackageFolders } from '../../server/server-programs.ts';
@@ -24,8 +24,8 @@ export async function findPsql({ settings }: StandbyDeps): Promise<CommandLine> 
 /** Runs psql here, with the password where only psql finds it. */
 function localRunner(deps: StandbyDeps, { env }: ProtocolAccess): PsqlRunner {
   return {
-    start: (program, options) =>
-      deps.startSession({ program: '/bin/sh', args: ['-c', `exec ${program}`] }, { ...options, env }),
+    start: (work, options) =>
+      deps.startSession({ program: '/bin/sh', args: ['-c', `exec ${scriptOf(work)}`] }, { ...options, env }),
   };
 }
 
@@ -50,8 +50,8 @@ async function shellInstead(deps: StandbyDeps): Promise<RemoteShell> {
       connectTimeoutS: settings.ssh_timeout,
       debug: settings.ssh_debug,
     },
-    run: async (script, { limitMs }) => {
-      const [status, lines] = await ask(script, limitMs);
+    run: async (work, { limitMs }) => {
+      const [status, lines] = await ask(scriptOf(work), limitMs);
       return { kind: 'done', status, lines };
     },
     start: () => {

@@ -6,6 +6,7 @@ import type { WalFile } from '../../../../src/archiver/wal/wal-file.ts';
 import type { LeftTimeline } from '../../../../src/postgres/left-timeline.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
+import { type RemoteWork, scriptOf } from '../../../../src/system/ssh.ts';
 
 const mark = { timeline: 1, lsn: parseLsn('0/5000060'), by: 'beta' };
 const before = '000000010000000000000004';
@@ -30,8 +31,8 @@ function deliveryTo({ marks = [], forks, declared = [] }: Standby, refused?: str
   const noteSkipped = (name: string): void => {
     skipped.push(name);
   };
-  const run = (script: string) => {
-    const names = [...script.matchAll(/^commit (\S+)/gm)].map(([, name]) => name ?? '');
+  const run = (work: RemoteWork) => {
+    const names = [...scriptOf(work).matchAll(/^commit (\S+)/gm)].map(([, name]) => name ?? '');
     const lines = names.map((name) => (name === refused ? `absent ${name}` : `stored ${name}`));
     return Promise.resolve({ kind: 'done', status: 0, lines });
   };

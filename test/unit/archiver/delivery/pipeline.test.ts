@@ -7,7 +7,7 @@ import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import { identityOf } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import type { CommandResult } from '../../../../src/system/command.ts';
-import type { RemoteResult } from '../../../../src/system/ssh.ts';
+import { type RemoteResult, type RemoteWork, scriptOf } from '../../../../src/system/ssh.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
 const exited = (code: number): CommandResult => ({ kind: 'exited', code, stdout: '', stderr: 'x' });
@@ -46,8 +46,8 @@ async function stage(width: number, count: number) {
       target: { host: 'h', user: 'u' },
       rsyncShell: 'ssh',
       stderr: () => '',
-      run: (script: string) => {
-        const number = nameIn(script);
+      run: (work: RemoteWork) => {
+        const number = nameIn(scriptOf(work));
         events.push(`commits ${number}`);
         return new Promise<RemoteResult>((resolve) => commits.set(number, resolve));
       },

@@ -13,7 +13,7 @@ import { createLedgerMemory } from '../../../../src/archiver/ledger/ledger.ts';
 import type { LeftTimeline } from '../../../../src/postgres/left-timeline.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import { parseWalName, type SegmentName } from '../../../../src/postgres/wal-name.ts';
-import type { RemoteShell } from '../../../../src/system/ssh.ts';
+import { type RemoteShell, scriptOf } from '../../../../src/system/ssh.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
 const mark = { timeline: 1, lsn: parseLsn('0/5000060'), by: 'beta' };
@@ -55,7 +55,8 @@ function greetingOf({
   const clock = { ms: 1_000_000 };
   const nowMs = () => clock.ms;
   const warnings: string[] = [];
-  const start: RemoteShell['start'] = (program, { onLine }) => {
+  const start: RemoteShell['start'] = (work, { onLine }) => {
+    const program = scriptOf(work);
     clock.ms += tookMs;
     questions.push(/(?:un)?(?:mark|check)-left [^']*/.exec(program)?.[0] ?? program);
     if (answer !== 'breaks off') onLine(`answer: ${JSON.stringify(answer)}`);

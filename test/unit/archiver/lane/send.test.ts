@@ -6,6 +6,7 @@ import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import type { Lane } from '../../../../src/archiver/lane/lane.ts';
 import { sendQueue, sendStopped } from '../../../../src/archiver/lane/send.ts';
 import type { CommandResult } from '../../../../src/system/command.ts';
+import { type RemoteWork, scriptOf } from '../../../../src/system/ssh.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 import { walName } from '../wal-fixture.ts';
 
@@ -40,7 +41,7 @@ function standby(refused?: string) {
       target: { host: 'h', user: 'u' },
       rsyncShell: 'ssh',
       stderr: () => '',
-      run: (script: string) => Promise.resolve({ kind: 'done', status: 0, lines: answer(script) }),
+      run: (work: RemoteWork) => Promise.resolve({ kind: 'done', status: 0, lines: answer(scriptOf(work)) }),
     },
   } as unknown as Delivery;
   const deps = { monotonicMs: () => 0, run } as unknown as ArchiverDeps;

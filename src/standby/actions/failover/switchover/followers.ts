@@ -1,5 +1,6 @@
 /** The hosts that are to follow this one: what each says itself about that, before anything changes. */
 import { messageOf } from '../../../../errors.ts';
+import { keyOptions, type Served } from '../../../../system/served.ts';
 import { callVerb } from '../../../../verbs/call.ts';
 import type { AnswerOf, ArgumentsOf } from '../../../../verbs/verbs.ts';
 import type { StandbyDeps } from '../../../deps.ts';
@@ -23,9 +24,20 @@ function unknown(name: string, reason: string): Follower {
   return { name, problems: [{ message }], limits: {} };
 }
 
+/** A restricted key that shows whether a host can follow is perhaps not enough to make it follow. */
+function withKey(follower: Follower, served: Served | undefined): Follower {
+  if (served === undefined || served.roles) return follower;
+  const problem = {
+    message: 'the key of this host is restricted there, and cannot change roles',
+    hint: `put this before it in authorized_keys: ${keyOptions(served, true)}`,
+  };
+  return { ...follower, problems: [...follower.problems, problem] };
+}
+
 export async function askOldPrimary(peer: Peer, question: Question): Promise<Follower> {
   try {
-    return { name: peer.host, ...(await peer.call('try-follow', question, limitMs)) };
+    const said = await peer.call('try-follow', question, limitMs);
+    return withKey({ name: peer.host, ...said }, peer.shell?.served);
   } catch (error) {
     return unknown(peer.host, messageOf(error));
   }
@@ -40,12 +52,12 @@ async function askSibling(
   // Those that did not answer are an objection of their own.
   if (list?.kind !== 'known' || answer.kind !== 'answered') return [];
   const { name } = target;
-  const used = await withSibling(deps, list.archiver, target, limitMs, (shell) =>
-    callVerb(shell, answer.command, 'try-follow', question, limitMs),
-  );
-  if (used.kind !== 'used') return [unknown(name, used.reason)];
-  const result = used.value;
-  return [result.kind === 'answered' ? { name, ...result.answer } : unknown(name, result.reason)];
+  const used = await withSibling(deps, list.archiver, target, limitMs, async (shell) => {
+    const result = await callVerb(shell, answer.command, 'try-follow', question, limitMs);
+    if (result.kind !== 'answered') return unknown(name, result.reason);
+    return withKey({ name, ...result.answer }, shell.served);
+  });
+  return [used.kind === 'used' ? used.value : unknown(name, used.reason)];
 }
 
 /** All at once. */

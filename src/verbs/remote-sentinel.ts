@@ -1,7 +1,6 @@
-import { clockScript } from './remote-clock.ts';
-import { parseSentinel, type Sentinel, sentinelName } from './sentinel.ts';
-import { shellQuote } from './shell-quote.ts';
-import type { RemoteShell } from './ssh.ts';
+import { parseSentinel, type Sentinel, sentinelName } from '../system/sentinel.ts';
+import { refusalOf, type RemoteShell } from '../system/ssh.ts';
+import { archiveWork } from './archive-requests.ts';
 
 /** The sentinel of an archive directory on another host. `lines`: all that was printed, with the time there (`clockOffset`). */
 export type RemoteSentinel =
@@ -10,25 +9,17 @@ export type RemoteSentinel =
   | { readonly kind: 'none'; readonly reason: string }
   | { readonly kind: 'lost'; readonly reason: string };
 
-const sentinelBytes = 64 * 1024;
-
-/** Each line of the sentinel begins with a mark, so that it is found among other output. */
-function sentinelScript(archivedir: string): string {
-  return `LC_ALL=C; export LC_ALL
-${clockScript}
-cd ${shellQuote(archivedir)} 2>/dev/null || { echo 'no directory'; exit 0; }
-[ -f ${sentinelName} ] || { echo 'no sentinel'; exit 0; }
-head -c ${sentinelBytes} ${sentinelName} | sed 's/^/: /'`;
-}
-
 /** Reads it without changing anything there. `limitMs`: milliseconds until the connection is given up. */
 export async function readRemoteSentinel(
   shell: RemoteShell,
   archivedir: string,
   limitMs: number,
 ): Promise<RemoteSentinel> {
-  const read = await shell.run(sentinelScript(archivedir), { limitMs });
+  const read = await shell.run(archiveWork('sentinel', { archivedir }, {}), { limitMs });
   if (read.kind === 'lost') return { kind: 'lost', reason: read.reason };
+  const refusal = refusalOf(read);
+  // Nothing is known of its archive then.
+  if (refusal !== undefined) return { kind: 'lost', reason: refusal };
   const { lines } = read;
   if (lines.includes('no directory'))
     return { kind: 'none', reason: `there is no directory ${archivedir} there` };

@@ -21,6 +21,13 @@ export interface CommitFile {
   readonly size: number;
 }
 
+/** Below archivedir: the only place into which rsync writes. */
+export const incoming = '.incoming';
+
+export function nameOfLane({ lane }: DeliveryPlace): string {
+  return lane.slice(`${incoming}/`.length);
+}
+
 export function inboxOf(place: DeliveryPlace): string {
   return `${place.lane}/${place.run}`;
 }

@@ -16,7 +16,7 @@ import {
   type DeliveryPlace,
   helloScript,
   inboxOf,
-} from '../../../../src/archiver/delivery/scripts.ts';
+} from '../../../../src/verbs/scripts/delivery.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
 function findShell(words: readonly string[]): readonly string[] | undefined {
