@@ -105,6 +105,8 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
     }
     case 'may-start':
       return (await import('./archiver/actions/may-start/may-start.ts')).mayStart(deps);
+    case 'serve':
+      return (await import('./archiver/actions/serve.ts')).serveRestricted(deps, request.roles);
     case 'status':
       return (await import('./archiver/actions/status.ts')).reportStatus(deps, request.iniFile, request);
     case 'ledger':
@@ -179,8 +181,8 @@ async function act(context: ProgramContext, request: ActionRequest): Promise<num
   const { settings, warnings } = await readSettings(request.iniFile);
   const log = await openOwnLog(settings, request.kind === 'ship');
   context.useLog(log);
-  // A message per segment would fill PostgreSQL's log.
-  if (!['archive', 'ship'].includes(request.kind)) for (const line of warnings) log.warning(line);
+  // A message per segment would fill PostgreSQL's log. The standard error of a restricted key's session is read by its client.
+  if (!['archive', 'ship', 'serve'].includes(request.kind)) for (const line of warnings) log.warning(line);
   return perform(composeDeps(context, request.iniFile, settings, log), request);
 }
 

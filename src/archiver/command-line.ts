@@ -33,7 +33,9 @@ export type Action =
     }
   | { readonly kind: 'history'; readonly json: boolean }
   | { readonly kind: 'abandon' | 'resume'; readonly standby: string }
-  | { readonly kind: 'timeline-restored'; readonly timeline: number };
+  | { readonly kind: 'timeline-restored'; readonly timeline: number }
+  /** Started by sshd for a restricted key. `roles`: the key may change the role of this host's server. */
+  | { readonly kind: 'serve'; readonly roles: boolean };
 
 export type Request =
   | { readonly kind: 'show'; readonly text: string }
@@ -95,6 +97,10 @@ function askedActions(options: Options, json: boolean): readonly Asked[] {
           word: '--audit',
           action: { kind: 'audit', standby: audit === true ? undefined : audit, digests, json },
         },
+    options.serve && {
+      word: '--serve',
+      action: { kind: 'serve', roles: options.roles === true },
+    },
     options.history && { word: '--history', action: { kind: 'history', json } },
     flush && { word: '--flush', action: { kind: 'flush' } },
     cleanup && { word: '--cleanup', action: { kind: 'cleanup' } },
@@ -152,6 +158,7 @@ export function parseRequest(argv: readonly string[]): Request {
     throw usageError(`--json can be used only ${usage.shared.json}`, hint);
   if (options.digests === true && options.audit === undefined)
     throw usageError('--digests can be used only with --audit', hint);
+  if (options.roles === true && options.serve !== true) throw usageError('--roles needs --serve', hint);
   if (options.file === '') throw usageError('-F needs the path of a WAL file', hint);
   if (dryRun && !takesDryRun.includes(action.kind))
     throw usageError(`--dry-run can be used only ${usage.shared.dryRun}`, hint);

@@ -61,6 +61,12 @@ export const flags = {
     'show the changes of roles, abandonments, gaps and base backups, with who and when',
   ],
   digests: ['Look', '--digests', 'with --audit: compare the bytes as well, of WAL that is still here'],
+  serve: [
+    'Set up',
+    '--serve',
+    'the forced command of a restricted key in authorized_keys: a standby can make the requests of pitrtools, and nothing else',
+  ],
+  roles: ['Set up', '--roles', 'with --serve: it can also change the role of the server here'],
   cleanup: ['Run', '--cleanup', 'remove unfinished files of processes that have ended', '--cleanup'],
   flush: [
     'Change roles',

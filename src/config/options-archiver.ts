@@ -46,7 +46,7 @@ export const archiverOptions = {
     summary:
       "cmd_standby's INI file on this host, if it was a standby: its archivedir holds WAL for the others",
     detail:
-      'If not set, the usual one beside this file. A standby that lacks WAL which pg_wal holds no more gets it from there.',
+      'If not set, the usual one beside this file. A standby that lacks WAL which pg_wal holds no more gets it from there. `--serve` asks cmd_standby with it, too.',
   },
   relay: {
     kind: 'boolean',

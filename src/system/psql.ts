@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { PitrError } from '../errors.ts';
 import { sessionStatements } from '../postgres/session-settings.ts';
+import { nameStatement } from '../postgres/statements.ts';
 import type { CommandResult, Session } from './command.ts';
 import type { Log } from './log.ts';
 import { psqlFailure, type PsqlTarget } from './psql-failure.ts';
 import { shellQuote } from './shell-quote.ts';
-import type { RemoteShell, SshTarget } from './ssh.ts';
+import type { RemoteShell, RemoteWork, SshTarget } from './ssh.ts';
+import { encodeText, statementLine } from './wire-words.ts';
 
 export type Rows = readonly (readonly string[])[];
 
@@ -26,14 +28,14 @@ export function bareOutput(field: string, record: string): readonly string[] {
 }
 
 /** The words of the psql command; separators are random, because a file name may hold any character. */
-function psqlWords(target: PsqlTarget, field: string, record: string): readonly string[] {
+export function psqlWords(target: PsqlTarget, field: string, record: string): readonly string[] {
   const { program, args } = target.psql;
   const connection = ['-U', target.user, '-p', String(target.port), '-d', target.database, '-h', target.host];
   return [program, ...args, ...bareOutput(field, record), '-v', 'ON_ERROR_STOP=1', ...connection];
 }
 
 /** psql has no option for either of the two variables. */
-function startScript(words: readonly string[]): string {
+export function startScript(words: readonly string[]): string {
   return `env PGCONNECT_TIMEOUT=10 PGAPPNAME=pitrtools ${words.map(shellQuote).join(' ')}`;
 }
 
@@ -41,6 +43,23 @@ function startScript(words: readonly string[]): string {
 export interface PsqlRunner {
   readonly start: RemoteShell['start'];
   readonly target?: SshTarget;
+  /** Set where the key is restricted: then statements are asked for by their names. */
+  readonly served?: RemoteShell['served'];
+}
+
+/** The request for a session of psql: the address, port, role and database, and two separators follow. */
+export const psqlSessionWord = 'psql';
+
+/** The two ways in which psql is asked for: its command, or the request of a restricted key. */
+function psqlWork(target: PsqlTarget, field: string, record: string): RemoteWork {
+  const { host: address, port, user, database } = target;
+  return {
+    script: startScript(psqlWords(target, field, record)),
+    request: [
+      psqlSessionWord,
+      ...[address, String(port), user, database, field, record].map(encodeText),
+    ].join(' '),
+  };
 }
 
 /** The command that a person would type to do the same by hand. */
@@ -53,6 +72,11 @@ function printedCommand(runner: PsqlRunner, target: PsqlTarget): string {
 
 /** An answer contains names, numbers and settings, perhaps of a hundred thousand tablespaces. */
 const maxAnswerBytes = 16 * 1024 * 1024;
+
+/** A statement for psql, and the line behind its answer. It is a statement, too, and not \\echo: psql flushes its output after a result. */
+export function statementText(sql: string, nonce: string): string {
+  return `${sql.replace(/;?\s*$/, ';')}\nSELECT '${nonce}';\n`;
+}
 
 interface Pending {
   readonly nonce: string;
@@ -107,7 +131,7 @@ class Conversation {
     this.#shell = shell;
     this.#target = target;
     this.#log = log;
-    this.#session = shell.start(startScript(psqlWords(target, this.#field, this.#record)), {
+    this.#session = shell.start(psqlWork(target, this.#field, this.#record), {
       onLine: (line) => {
         this.#take(line);
       },
@@ -180,15 +204,26 @@ class Conversation {
     return psqlFailure({ result, over, target: this.#target, sql: this.#asked, wasIn: this.#wasIn });
   }
 
+  /** The text for a statement, and for the line behind its answer. */
+  #textOf(sql: string, nonce: string): string {
+    if (this.#shell.served === undefined) return statementText(sql, nonce);
+    const named = nameStatement(sql);
+    if (named !== undefined) return statementLine(nonce, named);
+    throw new PitrError('a restricted key cannot ask the primary for this', {
+      detail: sql,
+      hint: 'It needs a key with a shell there; doc/security.md says what each kind of key can do.',
+    });
+  }
+
   async #ask(sql: string, limitMs: number): Promise<Rows> {
     const nonce = randomBytes(12).toString('hex');
+    const text = this.#textOf(sql, nonce);
     this.#asked = sql;
     const asked: Pending = { nonce, lines: [], leftBytes: maxAnswerBytes, done: () => undefined };
     const answer = new Promise<readonly string[]>((done) => {
       asked.done = done;
       this.#pending = asked;
-      // This is a statement, and not \echo: psql flushes its output after a result.
-      this.#session.write(`${sql.replace(/;?\s*$/, ';')}\nSELECT '${nonce}';\n`);
+      this.#session.write(text);
     });
     const lines = await race(answer, this.#session.ended, limitMs);
     this.#pending = undefined;

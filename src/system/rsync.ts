@@ -1,4 +1,5 @@
 import { type CommandLine, type CommandResult, describeResult } from './command.ts';
+import { moduleName } from './rsync-daemon.ts';
 import { shellQuote } from './shell-quote.ts';
 import { type RemoteShell, rsyncHost } from './ssh.ts';
 
@@ -44,8 +45,12 @@ export function rsyncOutcome(result: CommandResult): RsyncOutcome {
   return { kind: 'failed', reason };
 }
 
-/** A path at the other end, protected from the shell there: by rsync itself from 3.0 on, otherwise by our quoting. */
+/**
+ * A directory at the other end, protected from the shell there: by rsync itself from 3.0 on, otherwise by our quoting. Where
+ * the key is restricted to the side of the data, it is a module of rsync's daemon.
+ */
 export function remotePath(shell: RemoteShell, program: RsyncProgram, path: string): string {
+  if (shell.served?.side === 'data') return `${rsyncHost(shell.target)}::${moduleName(path)}`;
   const isQuoted = program.version === 2 && shell.served === undefined;
   return `${rsyncHost(shell.target)}:${isQuoted ? shellQuote(path) : path}`;
 }
@@ -59,13 +64,20 @@ export function rsyncEnvironment(program: RsyncProgram): Readonly<Record<string,
 }
 
 /**
- * With a restricted key the options stand on the command line, where the other end reads them. It refuses links,
+ * With a key that is restricted to an archive the options stand on the command line, where the other end reads them. It refuses links,
  * directories, devices and modes, which no WAL needs, and starts its own rsync.
  */
 const servedFlags = 's R r l p o g D'
   .split(' ')
   .map((letter) => `--no-${letter}`)
   .concat('--rsync-path=rsync');
+
+/** A restricted key has the rsync of the program there, whatever the user's flags name. */
+function withoutPath(flags: readonly string[]): readonly string[] {
+  return flags.filter(
+    (flag, index) => !flag.startsWith('--rsync-path') && flags[index - 1] !== '--rsync-path',
+  );
+}
 
 /** The arguments that every transfer over a kept connection has. */
 export function rsyncCommand(
@@ -74,13 +86,15 @@ export function rsyncCommand(
   timeoutS: number,
   args: readonly string[],
 ): CommandLine {
-  const isServed = shell.served !== undefined;
-  const ownWay = program.version === 2 || isServed ? [] : ['-s'];
+  const side = shell.served?.side;
+  const ownWay = program.version === 2 || side === 'archive' ? [] : ['-s'];
   const common = ['-e', shell.rsyncShell, `--timeout=${timeoutS}`, ...ownWay];
-  const last = isServed ? servedFlags.filter((flag) => program.version !== 2 || flag !== '--no-s') : [];
+  const flags = side === 'data' ? withoutPath(program.flags) : program.flags;
+  const last =
+    side === 'archive' ? servedFlags.filter((flag) => program.version !== 2 || flag !== '--no-s') : [];
   return {
     program: program.rsync.program,
-    args: [...program.rsync.args, ...common, ...program.flags, ...last, ...args],
+    args: [...program.rsync.args, ...common, ...flags, ...last, ...args],
   };
 }
 

@@ -84,6 +84,9 @@ export function keyInput(
 /** A client waits as long as it likes: it ends the connection when it is tired of waiting. */
 const neverMs = 2 ** 31 - 1;
 
+/** The list of a data directory with ten million files. */
+const mostOutputBytes = 1024 ** 3;
+
 /** Work for a shell of our own, which is started with the first one. */
 type RunScript = (script: string, write: Write) => Promise<number>;
 
@@ -110,11 +113,19 @@ function localShell({ startSession }: KeyInput): {
   return {
     run: async (script, write) => {
       opened ??= open();
-      const result = await opened.channel.run(script, { limitMs: neverMs });
-      if (result.kind === 'done') {
-        write(result.lines.map((line) => `${line}\n`).join(''));
-        return result.status;
-      }
+      // The line feed before the line with the status is none of the output.
+      let held: string | undefined;
+      const onLine = (line: string): void => {
+        if (held !== undefined) write(`${held}\n`);
+        held = line;
+      };
+      const result = await opened.channel.run(script, {
+        limitMs: neverMs,
+        maxOutputBytes: mostOutputBytes,
+        onLine,
+      });
+      if (held !== undefined && held !== '') write(`${held}\n`);
+      if (result.kind === 'done') return result.status;
       write(`${refusalMark}${result.reason}\n`);
       return exitCodes.failure;
     },

@@ -6,7 +6,7 @@ import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from './cluster.ts';
 
 /** `standby_ini`, or `cmd_standby.ini` beside our own INI file. */
-function standbyIni({ settings, iniFile }: ArchiverDeps): string | undefined {
+export function standbyIni({ settings, iniFile }: ArchiverDeps): string | undefined {
   if (settings.standby_ini !== undefined) return settings.standby_ini;
   return iniFile === undefined ? undefined : join(dirname(iniFile), 'cmd_standby.ini');
 }

@@ -1,31 +1,6 @@
 /** Whether the text order of this host's libraries is that with which the indexes were made. Pure. */
 import { failure, good, skipped, unknown, type Verdict } from '../../check/check.ts';
-import type { Capabilities } from '../../postgres/capabilities.ts';
 import { quoted } from '../../system/printable.ts';
-
-/**
- * One row for each database whose indexes were made with another version of its library than the server has now: name, the
- * recorded version, the present one. Undefined before 15, which records none.
- */
-export function collationsSql({ recordsCollationVersion }: Capabilities): string | undefined {
-  if (!recordsCollationVersion) return undefined;
-  return (
-    'SELECT datname, datcollversion, pg_database_collation_actual_version(oid) FROM pg_database ' +
-    'WHERE datallowconn AND datcollversion <> pg_database_collation_actual_version(oid) ORDER BY 1'
-  );
-}
-
-/**
- * The version of the root collation in the server's ICU library, or of another collation of ICU; the catalogs of a standby
- * are those of its primary, so that both answer for the same one. No row: it has none.
- */
-export function icuSql({ hasIcuCollations }: Capabilities): string | undefined {
-  if (!hasIcuCollations) return undefined;
-  return (
-    "SELECT collname, coalesce(pg_collation_actual_version(oid), '') FROM pg_collation WHERE collprovider = 'i' " +
-    "ORDER BY collname <> 'und-x-icu', collname LIMIT 1"
-  );
-}
 
 type Rows = readonly (readonly string[])[];
 

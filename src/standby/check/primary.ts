@@ -8,12 +8,14 @@ import { spaceOf } from '../../check/space.ts';
 import { judgeSshFailure } from '../../check/ssh-trouble.ts';
 import { installHint } from '../../postgres/backup-sql.ts';
 import { untestedRelease } from '../../postgres/capabilities.ts';
+import { collationsSql, icuSql } from '../../postgres/server-sql.ts';
 import { findLowLimits } from '../../postgres/standby-limits.ts';
 import { nearestExisting } from '../../system/durable.ts';
 import { isLoopback, isThisHost } from '../../system/own-addresses.ts';
 import { quoted } from '../../system/printable.ts';
 import { programVersion } from '../../system/program-root.ts';
 import { noiseHint } from '../../system/ssh.ts';
+import { libcScript } from '../../verbs/scripts/host-facts.ts';
 import { placeObjections, serverObjections } from '../host/place.ts';
 import { identifyByProtocol } from '../primary/protocol/protocol-primary.ts';
 import { observeRewind } from '../rejoin/rewind-ability.ts';
@@ -22,10 +24,10 @@ import { limitObjectionsOf, limitsBelow, limitsOfServer } from '../server/limits
 import { serverOf } from '../server/server.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { withLocalServer } from '../server/server-state.ts';
-import { collationsSql, icuSql, judgeCollations, judgeIcu, judgeLibc } from './collations.ts';
+import { judgeCollations, judgeIcu, judgeLibc } from './collations.ts';
 import type { StandbyCheck } from './context.ts';
 import { objected } from './local.ts';
-import { type HostFacts, libcScript, type ServerFacts } from './survey.ts';
+import type { HostFacts, ServerFacts } from './survey.ts';
 
 type Verdicts = Verdict | readonly Verdict[];
 

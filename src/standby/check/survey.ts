@@ -1,7 +1,6 @@
 /** The facts that one connection to the primary shows: everything that --check has to say of that host and its server. */
 import type { Verdict } from '../../check/check.ts';
 import { verdictOfError } from '../../check/check.ts';
-import { forcedScript } from '../../check/login.ts';
 import {
   defaultTablespaceOid,
   findHelpers,
@@ -10,19 +9,20 @@ import {
   parseTablespaceSizes,
   tablespaceSizesSql,
 } from '../../postgres/backup-sql.ts';
-import { type ClockOffset, clockOffset, clockScript } from '../../system/remote-clock.ts';
+import { collationsSql, icuSql } from '../../postgres/server-sql.ts';
+import { type ClockOffset, clockOffset } from '../../system/remote-clock.ts';
 import { remoteRsync } from '../../system/rsync.ts';
 import type { StandbyCommand } from '../../system/sentinel.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import { type RemoteShell, type SshTarget } from '../../system/ssh.ts';
 import { sshTarget } from '../../system/ssh-target.ts';
+import { dataWork } from '../../verbs/data-requests.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { type LocalPlace, observeLocalPlace } from '../host/place.ts';
 import { askFacts, type Primary, type PrimaryFacts, readRemoteControl } from '../primary/primary.ts';
 import { withPrimaryByProtocol } from '../primary/protocol/protocol-primary.ts';
 import { type Query, type ServerSession, withSession } from '../primary/session.ts';
 import { psqlTarget } from '../server/database.ts';
-import { collationsSql, icuSql } from './collations.ts';
 
 /** A value, or the verdict that says why there is none. */
 type Got<T> =
@@ -73,9 +73,6 @@ export type Surveyed =
       readonly isNoisy: boolean;
       readonly said: string;
     };
-
-/** Also run on this host, to be compared. */
-export const libcScript = 'getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -1';
 
 const limitMs = 20_000;
 
@@ -131,22 +128,18 @@ async function askHost(
   shell: RemoteShell,
   { program, iniFile }: StandbyCommand,
 ): Promise<HostFacts | undefined> {
-  const script = `LC_ALL=C; export LC_ALL
-${clockScript}
-${forcedScript}
-if [ -r ${shellQuote(iniFile)} ]; then echo ini; fi
-${remoteRsync(deps.settings.rsync_flags)} --version 2>&1 | sed -n '1s/^/rsync /p'
-{ ${libcScript}; } | sed 's/^/libc /'
-${shellQuote(program)} --version 2>&1 | sed -n '1s/^/program /p'`;
+  const place = { program: shellQuote(program), rsync: remoteRsync(deps.settings.rsync_flags) };
+  const work = dataWork('host-facts', { ini: iniFile }, place);
   const beforeMs = deps.now();
-  const result = await shell.run(script, { limitMs });
+  const result = await shell.run(work, { limitMs });
   const afterMs = deps.now();
   if (result.kind === 'lost') return undefined;
   const after = (word: string): string =>
     result.lines.find((line) => line.startsWith(`${word} `))?.slice(word.length + 1) ?? '';
   return {
     clock: clockOffset(result.lines, beforeMs, afterMs),
-    isForced: result.lines.includes('forced'),
+    // A key that is restricted to our own program does all that is needed.
+    isForced: shell.served === undefined && result.lines.includes('forced'),
     hasIni: result.lines.includes('ini'),
     rsync: after('rsync'),
     libc: after('libc'),

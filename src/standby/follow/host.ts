@@ -15,6 +15,7 @@ import {
   type ServerSettings,
   serverSettingsSql,
 } from '../../postgres/server-settings.ts';
+import { replayedSql } from '../../postgres/server-sql.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { historyName, parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
@@ -74,11 +75,12 @@ async function readHistoryThere(
 /** A standby does not say which timeline it replays: pg_control proves up to where it has come. */
 async function lineageInRecovery(
   control: Awaited<ReturnType<typeof readRemoteControl>>['control'],
-  { lastReplayLsnFunction: replayed }: Capabilities,
+  capabilities: Capabilities,
   query: Query,
 ): Promise<Omit<Lineage, 'history'>> {
   const proved = provedPlace(control);
-  const text = replayed === undefined ? '' : ((await query(`SELECT ${replayed}()::text`))[0]?.[0] ?? '');
+  const sql = replayedSql(capabilities);
+  const text = sql === undefined ? '' : ((await query(sql))[0]?.[0] ?? '');
   return { timeline: proved.timeline, lsn: parseLsn(text === '' ? proved.lsn : text) };
 }
 
@@ -114,10 +116,10 @@ async function askByProtocol(deps: StandbyDeps, primary: Primary): Promise<HostF
   const name = historyName(timeline).text;
   const history =
     timeline === 1 ? [] : parseHistory(await historyFromPrimary(deps, psql, protocol, timeline), name);
-  const { lastReplayLsnFunction: replayed } = capabilities;
+  const replayed = replayedSql(capabilities);
   const here =
     inRecovery && replayed !== undefined
-      ? parseLsn((await query(`SELECT ${replayed}()::text`))[0]?.[0] ?? '')
+      ? parseLsn((await query(replayed))[0]?.[0] ?? '')
       : parseWalPosition(await query(walPositionSql(capabilities))).lsn;
   return {
     capabilities,

@@ -6,6 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import { firstLsnOf, nameOf, segmentContaining, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
+import { walDirectorySql } from '../../postgres/server-sql.ts';
 import { nameOnPath, pathTo } from '../../postgres/timelines.ts';
 import { quoted } from '../../system/printable.ts';
 import type { StandbyCommand } from '../../system/sentinel.ts';
@@ -124,7 +125,7 @@ async function inPgWalHere({ pgdata, capabilities, control }: DataDirectory): Pr
 /** A standby's pg_wal has files that wait for reuse below its place, too: there only the first page shows what a file is. */
 async function inPgWalThere({ facts, query }: Host): Promise<readonly string[]> {
   if (facts.inRecovery) return [];
-  const rows = await query(`SELECT pg_ls_dir('${facts.capabilities.walDirName}')`);
+  const rows = await query(walDirectorySql(facts.capabilities));
   return rows.flatMap(([name]) => name ?? []);
 }
 

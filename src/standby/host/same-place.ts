@@ -3,8 +3,9 @@ import { isWithin } from '../../config/path-values.ts';
 import { PitrError } from '../../errors.ts';
 import { describeResult, type RunCommand, succeeded } from '../../system/command.ts';
 import { exists, removeDurably, systemErrorCode, writeDurably } from '../../system/durable.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
+import { dataWork } from '../../verbs/data-requests.ts';
+import { placesScript } from '../../verbs/scripts/places.ts';
 import { runRemotely } from '../primary/remote-files.ts';
 
 /** How a directory of this host and one of the primary's relate. */
@@ -24,19 +25,6 @@ interface Places {
 }
 
 const localLimitMs = 10_000;
-
-/**
- * Prints the kernel's boot id, then for each path a line of its own device and inode and one for each directory above
- * it; `self` precedes those of a path that exists. Links are resolved by walking up physically, and one program is
- * started for each path, however deep it is. The same script runs on both hosts.
- */
-export function placesScript(paths: readonly string[]): string {
-  const look = (path: string, index: number) =>
-    `p=${shellQuote(path)}; w=self; while [ ! -d "$p" ]; do w=above; p=\${p%/*}; [ -n "$p" ] || p=/; done; ` +
-    `(cd -P -- "$p" && q=$PWD && d=. && set -- . && while [ -n "\${q%/}" ]; do d=$d/..; set -- "$@" "$d"; q=\${q%/*}; done; ` +
-    `stat -c "${index} $w %d:%i" "$@")`;
-  return ['cat /proc/sys/kernel/random/boot_id || echo', ...paths.map(look)].join('\n');
-}
 
 export function parsePlaces(lines: readonly string[], count: number): Places {
   const [kernel = '', ...rest] = lines;
@@ -87,7 +75,10 @@ export async function findOverlaps(
   theirs: readonly string[],
 ): Promise<readonly FoundOverlap[]> {
   const here = await placesHere(run, ours);
-  const there = parsePlaces((await runRemotely(shell, placesScript(theirs))).lines, theirs.length);
+  const there = parsePlaces(
+    (await runRemotely(shell, dataWork('places', { paths: theirs }))).lines,
+    theirs.length,
+  );
   if (here.kernel === '' || here.kernel !== there.kernel) return [];
   return ours.flatMap((path, i) =>
     theirs.flatMap((other, j) => {
@@ -129,13 +120,6 @@ export async function findOwnOverlaps(
       return found === undefined ? [] : [found];
     }),
   );
-}
-
-/** Prints the number of each path that contains the probe, and the probe's text. */
-function probesScript(paths: readonly string[], name: string): string {
-  const look = (path: string, index: number) =>
-    `f=${shellQuote(join(path, name))}; if [ -f "$f" ]; then i='?'; IFS= read -r i <"$f"; echo "${index} \${i:-?}"; fi`;
-  return paths.map(look).join('\n');
 }
 
 function sharedIn(
@@ -186,7 +170,7 @@ export async function findShared(
       here.map(([path, index]) => writeProbe(join(path, name), index)),
     );
     for (const write of written) if (write.status === 'rejected') throw write.reason;
-    const { lines } = await runRemotely(shell, probesScript(theirs, name));
+    const { lines } = await runRemotely(shell, dataWork('probes', { probe: nonce, paths: theirs }));
     return lines.flatMap((line) => sharedIn(line, ours, theirs) ?? []);
   } finally {
     await Promise.all(here.map(([path]) => removeDurably(join(path, name))));

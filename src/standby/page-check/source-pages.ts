@@ -1,7 +1,8 @@
 import { PitrError } from '../../errors.ts';
 import type { PageLayout } from '../../postgres/control-file.ts';
 import { pageLsn, type PageState, pageState, viewPage } from '../../postgres/page-checksum.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
+import { dataWork } from '../../verbs/data-requests.ts';
+import type { PagePlace } from '../../verbs/scripts/data-files.ts';
 import type { Primary } from '../primary/primary.ts';
 import { runRemotely } from '../primary/remote-files.ts';
 import type { BadPage } from './check-file.ts';
@@ -30,12 +31,9 @@ const attempts = 5;
 /** A page that is being written while it is read is complete a moment later. */
 const retryMs = 250;
 
-function scriptFor(dataDirectory: string, page: BadPage, { blockSize, segmentBlocks }: PageLayout): string {
-  const file = shellQuote(`${dataDirectory}/${page.file.path}`);
-  const index = page.block - page.file.segment * segmentBlocks;
-  // The times come first: a change between the two is visible in the page.
-  return `LC_ALL=C stat -L -c 'times %Y %W' -- ${file} 2>&1
-printf 'bytes '; od -An -v -tx1 -j ${index * blockSize} -N ${blockSize} ${file} 2>/dev/null | tr -d ' \\n'; echo`;
+function placeOf({ file, block }: BadPage, { blockSize, segmentBlocks }: PageLayout): PagePlace {
+  const index = block - file.segment * segmentBlocks;
+  return { path: file.path, offset: index * blockSize, bytes: blockSize };
 }
 
 function parsePage(text: string, block: number, { blockSize }: PageLayout) {
@@ -71,8 +69,9 @@ async function askOnce(
 ): Promise<void> {
   for (let from = 0; from < pages.length; from += batchPages) {
     const batch = pages.slice(from, from + batchPages);
-    const scripts = batch.map((page) => scriptFor(facts.dataDirectory, page, layout));
-    const { lines } = await runRemotely(shell, scripts.join('\n'));
+    const places = batch.map((page) => placeOf(page, layout));
+    const work = dataWork('pages', { root: facts.dataDirectory, pages: places });
+    const { lines } = await runRemotely(shell, work);
     if (lines.length < 2 * batch.length)
       throw new PitrError(
         `${shell.target.host} answered for ${Math.floor(lines.length / 2)} of ${batch.length} pages`,

@@ -43,25 +43,26 @@ export interface WalEnd {
 async function transfer(
   { deps }: Server,
   shell: RemoteShell,
-  source: string,
+  { directory, segmentSize }: WalEnd,
+  name: SegmentName,
   target: string,
-  bytes: number,
 ): Promise<void> {
   const { settings } = deps;
   const rsync = await requireProgram('rsync', settings.rsync, settings.includepath);
   const program = { rsync, flags: settings.rsync_flags, version: 3 } as const;
   const command = rsyncCommand(shell, program, settings.ssh_timeout, [
     '--ignore-times',
-    '--copy-links',
+    // The program of a restricted key knows the directory without links, and follows none below it.
+    ...(shell.served === undefined ? ['--copy-links'] : []),
     '--whole-file',
-    remotePath(shell, program, source),
+    `${remotePath(shell, program, directory)}/${name.text}`,
     target,
   ]);
-  const limitMs = leastMs + Math.ceil(bytes / bytesPerMs);
+  const limitMs = leastMs + Math.ceil(segmentSize / bytesPerMs);
   const outcome = rsyncOutcome(
     await deps.run(command, { limitMs, env: rsyncEnvironment(program), signal: deps.signal }),
   );
-  if ('reason' in outcome) throw new PitrError(`cannot bring "${source}": ${outcome.reason}`);
+  if ('reason' in outcome) throw new PitrError(`cannot bring "${directory}/${name.text}": ${outcome.reason}`);
 }
 
 async function judge(path: string, name: SegmentName, wal: WalEnd): Promise<void> {
@@ -99,7 +100,7 @@ async function bringSegment(
   const temporary = join(directory, temporaryName);
   try {
     await removeFile(temporary);
-    await transfer(server, shell, `${wal.directory}/${name.text}`, temporary, wal.segmentSize);
+    await transfer(server, shell, wal, name, temporary);
     await judge(temporary, name, wal);
     await judgeLast(server, temporary, name, wal);
     await chmod(temporary, (await serverModes(pgdata)).file);

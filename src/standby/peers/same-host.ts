@@ -1,7 +1,7 @@
 /** Which of the standbys in an INI file a host is: names and addresses do not always show it. */
 import type { ArchiverSettings, StandbyTarget } from '../../config/options-archiver.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
+import { dataWork } from '../../verbs/data-requests.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { withSibling } from '../siblings/ask.ts';
 
@@ -11,8 +11,7 @@ async function identityOf(
   directory: string,
   limitMs: number,
 ): Promise<string | undefined> {
-  const script = `printf 'this: '; tr -d '\\n' </proc/sys/kernel/random/boot_id && stat -L -c ' %d:%i' ${shellQuote(directory)}`;
-  const result = await shell.run(script, { limitMs });
+  const result = await shell.run(dataWork('identity', { directory }), { limitMs });
   if (result.kind === 'lost' || result.status !== 0) return undefined;
   return result.lines.find((line) => line.startsWith('this: '));
 }

@@ -1,5 +1,5 @@
 import { judgeArchiving } from '../../config/archive-command.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
+import { dataWork } from '../../verbs/data-requests.ts';
 import type { Primary } from './primary.ts';
 import { runRemotely } from './remote-files.ts';
 
@@ -12,9 +12,8 @@ async function whatIsMissing(
   program: string,
   iniFile: string,
 ): Promise<string | undefined> {
-  const looksForProgram = program.includes('/') ? `test -x ${shellQuote(program)} || exit 11` : ':';
-  const script = `(cd ${shellQuote(facts.dataDirectory)} && { ${looksForProgram}; test -f ${shellQuote(iniFile)} || exit 12; })`;
-  const { status } = await runRemotely(shell, script);
+  const work = dataWork('archive-program', { root: facts.dataDirectory, program, ini: iniFile });
+  const { status } = await runRemotely(shell, work);
   if (status === 11) return `there is no program "${program}" that can be run`;
   return status === 12 ? `there is no INI file "${iniFile}"` : undefined;
 }

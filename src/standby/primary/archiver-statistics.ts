@@ -1,11 +1,9 @@
 import { PitrError } from '../../errors.ts';
+import { archiverStatisticsSql } from '../../postgres/server-sql.ts';
 import { systemClock } from '../../system/clock.ts';
 import type { Primary } from './primary.ts';
 
 type Asked = Pick<Primary, 'facts' | 'queryAside'>;
-
-const statisticsSql =
-  'SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time FROM pg_stat_archiver';
 
 const stopGraceMs = 10_000;
 
@@ -13,7 +11,7 @@ const stopGraceMs = 10_000;
 export async function archiverStatistics({ facts, queryAside }: Asked): Promise<string | undefined> {
   if (!facts.capabilities.hasStatArchiver) return undefined;
   // Even if the primary cannot be reached any more, the message about the missing WAL must appear.
-  const [row] = await queryAside(statisticsSql).catch(() => []);
+  const [row] = await queryAside(archiverStatisticsSql).catch(() => []);
   if (row === undefined) return undefined;
   const [archived = '', lastArchived = '', archivedAt = '', failed = '', lastFailed = '', failedAt = ''] =
     row;

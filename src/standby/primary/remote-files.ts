@@ -1,7 +1,7 @@
 import { PitrError } from '../../errors.ts';
 import { quoted } from '../../system/printable.ts';
-import { shellQuote } from '../../system/shell-quote.ts';
-import type { RemoteShell } from '../../system/ssh.ts';
+import { refusalOf, type RemoteShell, type RemoteWork } from '../../system/ssh.ts';
+import { dataWork } from '../../verbs/data-requests.ts';
 
 const limitMs = 30_000;
 /** The message for the answers of od or the shell. */
@@ -11,15 +11,27 @@ export function lostConnection({ target }: RemoteShell, reason: string): PitrErr
   return new PitrError(`lost the connection to ${target.what} ${target.host}`, { detail: reason });
 }
 
-/** Runs a short script on the primary's host. The caller judges its status; a lost connection is an error. */
+export function keyRefused({ target }: RemoteShell, reason: string): PitrError {
+  return new PitrError(`${target.what} ${target.host} refuses this to the key of this host`, {
+    detail: reason,
+    hint: 'The key is restricted by command="… --serve" in authorized_keys there; doc/security.md says what such a key can do.',
+  });
+}
+
+/**
+ * Runs a short script on the primary's host. The caller judges its status; a lost connection, and a refusal to
+ * this host's key, is an error.
+ */
 export async function runRemotely(
   shell: RemoteShell,
-  script: string,
+  work: RemoteWork,
   maxOutputBytes?: number,
 ): Promise<{ readonly status: number; readonly lines: readonly string[] }> {
-  const result = await shell.run(script, { limitMs, maxOutputBytes });
-  if (result.kind === 'done') return result;
-  throw lostConnection(shell, result.reason);
+  const result = await shell.run(work, { limitMs, maxOutputBytes });
+  if (result.kind === 'lost') throw lostConnection(shell, result.reason);
+  const refusal = refusalOf(result);
+  if (refusal !== undefined) throw keyRefused(shell, refusal);
+  return result;
 }
 
 /**
@@ -27,8 +39,8 @@ export async function runRemotely(
  * even our own marker.
  */
 export async function readRemoteFile(shell: RemoteShell, path: string, maxBytes: number): Promise<Buffer> {
-  const script = `od -An -v -tx1 -N${maxBytes} ${shellQuote(path)} 2>&1`;
-  const { status, lines } = await runRemotely(shell, script, 5 * maxBytes + spareBytes);
+  const work = dataWork('read-file', { path, bytes: maxBytes });
+  const { status, lines } = await runRemotely(shell, work, 5 * maxBytes + spareBytes);
   const digits = lines.join('').replaceAll(/\s/g, '');
   if (status === 0 && !/[^\da-f]/i.test(digits) && digits.length <= 2 * maxBytes)
     return Buffer.from(digits, 'hex');
@@ -39,5 +51,5 @@ export async function readRemoteFile(shell: RemoteShell, path: string, maxBytes:
 }
 
 export async function isRemoteFile(shell: RemoteShell, path: string): Promise<boolean> {
-  return (await runRemotely(shell, `test -f ${shellQuote(path)}`)).status === 0;
+  return (await runRemotely(shell, dataWork('is-file', { path }))).status === 0;
 }

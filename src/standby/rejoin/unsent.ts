@@ -3,18 +3,13 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { firstLsnOf, segmentEndingAt } from '../../postgres/lsn.ts';
 import { parseWalName, type SegmentName, timelineOf, type WalName } from '../../postgres/wal-name.ts';
+import type { OfferedFile } from '../../verbs/scripts/offer.ts';
 import { type EndOfWal, layoutOf } from '../follow/end-of-wal.ts';
 import { forkOf, isSharedTimeline, type Lineage, type OwnPlace } from '../follow/lineage.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 
 /** A file in pg_wal. */
-export interface Unsent {
-  readonly name: string;
-  /** `archive`: WAL that the new primary's history contains, under its own name; `diverged`: WAL that is only here. */
-  readonly to: 'archive' | 'diverged';
-  /** The last segment: only its beginning was written. */
-  readonly isTail: boolean;
-}
+export type Unsent = OfferedFile;
 
 /** The names that PostgreSQL still wants to archive. */
 async function readyNames(walDirectory: string): Promise<readonly WalName[]> {

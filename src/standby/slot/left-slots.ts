@@ -4,6 +4,7 @@
  * stays noted.
  */
 import { messageOf } from '../../errors.ts';
+import { startedSql } from '../../postgres/server-sql.ts';
 import { dropByHand, findSlot } from '../../postgres/stream-slot.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -25,11 +26,8 @@ type Left =
 
 type Connect = typeof withPrimaryQuery;
 
-/** Two servers never start in the same microsecond. */
-const startSql = "SELECT to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')";
-
 async function startOf(query: Query): Promise<string> {
-  const text = (await query(startSql))[0]?.[0] ?? '';
+  const text = (await query(startedSql))[0]?.[0] ?? '';
   if (text === '') throw new Error('the server does not say since when it runs');
   return text;
 }

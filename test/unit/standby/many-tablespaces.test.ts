@@ -5,6 +5,8 @@ import type { StandbyDeps } from '../../../src/standby/deps.ts';
 import { observeLocalPlace } from '../../../src/standby/host/place.ts';
 import type { Primary } from '../../../src/standby/primary/primary.ts';
 import { type RunCommand, runCommand } from '../../../src/system/command.ts';
+import type { RemoteWork } from '../../../src/system/ssh.ts';
+import { scriptOf } from '../remote-work.ts';
 import { temporaryDirectory } from '../system/temporary.ts';
 import { primaryFacts } from './actions/base-backup/facts-kit.ts';
 
@@ -62,7 +64,8 @@ async function look(tablespaces: number, shared: readonly number[] = []) {
   } as unknown as StandbyDeps;
   const shell = {
     target: { what: 'the primary', host: 'there' },
-    run: async (script: string) => {
+    run: async (work: RemoteWork) => {
+      const script = scriptOf(work);
       counted.remoteCommands += 1;
       count(script);
       counted.probes += readdirSync(root, { recursive: true }).filter((name) =>

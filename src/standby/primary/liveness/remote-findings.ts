@@ -8,7 +8,7 @@ import {
 import { type StoppedFor, stoppedForIn } from '../../../system/stopped-for.ts';
 import type { Alive, RemoteFinding } from './verdict.ts';
 
-/** The output of the scripts of remote-script.ts. */
+/** The output of the scripts in verbs/scripts/liveness.ts. */
 type Lines = readonly string[];
 
 export function valuesOf(lines: Lines, word: string): readonly string[] {

@@ -1,10 +1,11 @@
 import { leash } from '../../../system/leash.ts';
-import { type ClockOffset, clockOffset, clockScript } from '../../../system/remote-clock.ts';
-import type { RemoteResult, RemoteShell, SshTarget } from '../../../system/ssh.ts';
+import { type ClockOffset, clockOffset } from '../../../system/remote-clock.ts';
+import type { RemoteResult, RemoteShell, RemoteWork, SshTarget } from '../../../system/ssh.ts';
+import { dataWork } from '../../../verbs/data-requests.ts';
+import type { RemoteQuestion } from '../../../verbs/scripts/liveness.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { readIdentity, type ServerIdentity, unknownIdentity } from './identity.ts';
 import { judgeRemote, readProcesses, readPsql } from './remote-findings.ts';
-import { identityScript, processScript, psqlScript, type RemoteQuestion } from './remote-script.ts';
 import type { RemoteAnswer } from './verdict.ts';
 
 export interface RemoteLook {
@@ -40,13 +41,22 @@ interface Said {
   readonly result: RemoteResult;
 }
 
+function lookAtProcesses({ primaryPgdata }: RemoteQuestion): RemoteWork {
+  return dataWork('processes', { root: primaryPgdata === undefined ? [] : [primaryPgdata] });
+}
+
+function askServer(name: 'answers' | 'server-identity', question: RemoteQuestion): RemoteWork {
+  const { host: address, port, user, database, limitS, psql } = question;
+  return dataWork(name, { address, port, user, database, limitS: Math.ceil(limitS) }, { psql });
+}
+
 /** A script whose connection is lost has still printed something. */
-async function ask({ shell, leftMs }: Look, script: string): Promise<Said> {
+async function ask({ shell, leftMs }: Look, work: RemoteWork): Promise<Said> {
   const lines: string[] = [];
   const onLine = (line: string): void => {
     lines.push(line);
   };
-  return { result: await shell.run(script, { limitMs: leftMs(), onLine }), lines };
+  return { result: await shell.run(work, { limitMs: leftMs(), onLine }), lines };
 }
 
 const unreachable = (reason: string): RemoteLook => ({
@@ -56,7 +66,7 @@ const unreachable = (reason: string): RemoteLook => ({
 
 async function identityOf(look: Look, processes: readonly string[], isOfDirectory: boolean) {
   if (!look.wanted.identity) return unknownIdentity;
-  const { lines } = await ask(look, identityScript(look.question));
+  const { lines } = await ask(look, askServer('server-identity', look.question));
   return readIdentity(lines, processes, isOfDirectory);
 }
 
@@ -68,12 +78,12 @@ const againMs = 200;
  */
 async function awaitHelpers(look: Look, first: Said): Promise<Said> {
   const { deps, wanted, question, leftMs } = look;
-  const script = processScript(question.primaryPgdata);
+  const work = lookAtProcesses(question);
   for (let said = first; ;) {
     const { alive, helpers } = readProcesses(said.lines, wanted.systemIdentifier);
     if (alive !== undefined || helpers.length === 0 || leftMs() <= 2 * againMs) return said;
     await deps.pause(againMs);
-    const next = await ask(look, script);
+    const next = await ask(look, work);
     if (next.result.kind === 'lost') return said;
     said = next;
   }
@@ -81,7 +91,7 @@ async function awaitHelpers(look: Look, first: Said): Promise<Said> {
 
 async function lookAtServer(look: Look): Promise<RemoteLook> {
   const { wanted, question } = look;
-  const first = await ask(look, processScript(question.primaryPgdata));
+  const first = await ask(look, lookAtProcesses(question));
   const { alive } = readProcesses(first.lines, wanted.systemIdentifier);
   // A server that was seen alive before the connection was lost counts as alive.
   if (alive !== undefined) {
@@ -89,7 +99,7 @@ async function lookAtServer(look: Look): Promise<RemoteLook> {
     return { answer: alive, identity };
   }
   if (first.result.kind === 'lost') return unreachable(first.result.reason);
-  const psql = await ask(look, psqlScript(question));
+  const psql = await ask(look, askServer('answers', question));
   // A psql that hangs has proved nothing.
   if (psql.result.kind === 'lost') return unreachable(psql.result.reason);
   const last = await awaitHelpers(look, first);
@@ -103,7 +113,7 @@ async function lookThere(look: Look): Promise<RemoteLook> {
   const seen = await lookAtServer(look);
   if (!look.wanted.identity || seen.answer.kind === 'unreachable') return seen;
   const beforeMs = look.deps.now();
-  const { lines } = await ask(look, clockScript);
+  const { lines } = await ask(look, dataWork('clock', {}));
   return { ...seen, clock: clockOffset(lines, beforeMs, look.deps.now()) };
 }
 

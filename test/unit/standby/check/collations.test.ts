@@ -1,13 +1,8 @@
 import { expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
+import { collationsSql, icuSql } from '../../../../src/postgres/server-sql.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
-import {
-  collationsSql,
-  icuSql,
-  judgeCollations,
-  judgeIcu,
-  judgeLibc,
-} from '../../../../src/standby/check/collations.ts';
+import { judgeCollations, judgeIcu, judgeLibc } from '../../../../src/standby/check/collations.ts';
 
 test('the versions of collations are asked from 15 on', () => {
   expect(collationsSql(capabilitiesOf(parseVersion('14')))).toBeUndefined();

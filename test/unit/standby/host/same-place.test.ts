@@ -2,8 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { overlapOf, parsePlaces, placesScript } from '../../../../src/standby/host/same-place.ts';
+import { overlapOf, parsePlaces } from '../../../../src/standby/host/same-place.ts';
 import { runCommand } from '../../../../src/system/command.ts';
+import { placesScript } from '../../../../src/verbs/scripts/places.ts';
 
 let root = '';
 beforeAll(() => {

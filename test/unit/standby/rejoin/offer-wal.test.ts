@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { storeScript } from '../../../../src/standby/rejoin/offer-wal.ts';
 import type { Unsent } from '../../../../src/standby/rejoin/unsent.ts';
 import { runCommand } from '../../../../src/system/command.ts';
+import { storeScript } from '../../../../src/verbs/scripts/offer.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
 const folder = '.diverged-1';

@@ -2,6 +2,7 @@ import { messageOf, PitrError } from '../../../../errors.ts';
 import { type CommandResult, describeResult } from '../../../../system/command.ts';
 import { rsyncOutcome } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
+import { dataWork } from '../../../../verbs/data-requests.ts';
 import { originOf } from '../../../primary/origin.ts';
 import { type BackupContext, failure } from '../context.ts';
 import { flushCopy, flushMeanwhile } from '../pgdata/flush.ts';
@@ -148,7 +149,7 @@ async function workOverOpened(pool: Pool): Promise<boolean> {
   if (connection === undefined) return false;
   let isAlive = false;
   const result = await connection(async (shell) => {
-    isAlive = (await shell.run(':', { limitMs: greetingMs })).kind === 'done';
+    isAlive = (await shell.run(dataWork('alive', {}), { limitMs: greetingMs })).kind === 'done';
     if (isAlive) await work(pool, shell);
   });
   return result.kind === 'used' && isAlive;

@@ -1,9 +1,10 @@
 import { PitrError, refusal } from '../../../../errors.ts';
 import { quoted } from '../../../../system/printable.ts';
-import { shellQuote } from '../../../../system/shell-quote.ts';
+import { refusalMark } from '../../../../system/served.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
+import { dataWork } from '../../../../verbs/data-requests.ts';
 import { type CopyRules, withoutUnlogged } from '../../../host/copy-rules.ts';
-import { lostConnection } from '../../../primary/remote-files.ts';
+import { keyRefused, lostConnection } from '../../../primary/remote-files.ts';
 import {
   type CopyRoot,
   type DirectoryLink,
@@ -14,42 +15,6 @@ import {
 
 /** The entries below a root on the primary that the rules allow to be copied. */
 export type RootListing = Pick<CopyRoot, 'source' | 'directories' | 'files' | 'links' | 'bytes'>;
-
-function findPatterns(rules: CopyRules): string {
-  const literal = (path: string) => path.replaceAll(/[[\]?\\]/g, '\\$&');
-  const unread = rules.unread.map((path) => `-path ${shellQuote(`./${literal(path)}`)}`);
-  const links = rules.linksLeftAlone.map((path) => `-path ${shellQuote(`./${literal(path)}/*`)} -xtype l`);
-  const all = [...unread, ...links];
-  return all.length === 0 ? '' : `\\( ${all.join(' -o ')} \\) -prune -o`;
-}
-
-/** Prints the real path of a linked directory, in a line before the directory's own line. */
-const ledTo = `-printf 'p 0 0 ' -exec sh -c 'printf "%s\\0" "$(cd -P -- "$1" 2>/dev/null && pwd -P)"' - {} \\;`;
-
-/**
- * Lists a root. Each entry has one line with its kind, mode, size and path; paths are encoded so that any byte is
- * unambiguous. Links to directories are followed, because on another host they would point to nothing. Links to files
- * are listed as links. A capital letter means that the entry cannot be read. The real path of the root and of each
- * linked directory precedes its line. The last lines contain find's messages and its exit status.
- */
-function listScript(source: string, rules: CopyRules): string {
-  const print = (kind: string) => `-printf '${kind} %m %s %P\\0'`;
-  const tests = [
-    `-type d \\( -readable -executable \\( \\( -path . -o -xtype l \\) ${ledTo} , ${print('d')} \\) -o ${print('D')} -prune \\)`,
-    `-xtype l ${print('l')}`,
-    `-type f \\( -readable ${print('f')} -o ${print('F')} \\)`,
-  ];
-  const find = `find -L . ${findPatterns(rules)} \\( ${tests.join(' -o ')} \\)`;
-  // tr ends each line where find ended a path. sed makes every byte of the path readable.
-  const readable = `tr '\\n\\0' '\\0\\n' | LC_ALL=C sed -n 'l 0' >&3`;
-  const place = shellQuote(source);
-  return [
-    `{ [ -e ${place} ] || { echo gone; exit 0; }`,
-    `cd -- ${place} || exit 1`,
-    `said=$({ { LC_ALL=C ${find}; printf 'Z %s\\0' "$?"; } | ${readable}; } 3>&4 2>&1)`,
-    `printf '%s\\n' "$said" | sed 's/^/E /'; } 4>&1`,
-  ].join('\n');
-}
 
 const escapes: Readonly<Record<string, string>> = {
   a: '\x07',
@@ -144,6 +109,10 @@ function collectDirectory(into: Listing, { path, mode }: PlannedDirectory, place
 
 const shownFiles = 10;
 
+function listWork(root: string, { unread, linksLeftAlone }: CopyRules) {
+  return dataWork('files', { root, unread, leftAlone: linksLeftAlone });
+}
+
 /** A root that is to be listed. */
 export interface Listed {
   readonly source: string;
@@ -173,14 +142,17 @@ export async function listRoot(
 ): Promise<RootListing | undefined> {
   const { source, rules, where } = listed;
   const found = emptyListing(source);
-  const result = await shell.run(listScript(source, rules), {
+  let refused: string | undefined;
+  const result = await shell.run(listWork(source, rules), {
     limitMs,
     maxOutputBytes: longestListing,
     onLine: (line) => {
-      collect(found, line, listed);
+      if (line.startsWith(refusalMark)) refused ??= line.slice(refusalMark.length);
+      else collect(found, line, listed);
     },
   });
   if (result.kind === 'lost') throw lostConnection(shell, result.reason);
+  if (refused !== undefined) throw keyRefused(shell, refused);
   if (found.untrusted !== undefined)
     throw new PitrError(found.untrusted, {
       hint: 'Nothing was copied. A correct find never prints this: check that host.',

@@ -6,8 +6,13 @@ import { plannedPath } from './planned-files.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 import { parsePartialTransfer } from './rsync-output.ts';
 
-/** A path that rsync printed, relative to the source; undefined if it is not below the source. */
-function pathBelow({ root }: FileGroup, path: string): string | undefined {
+/**
+ * A path that rsync printed, relative to the source; undefined if it is not below the source.
+ *
+ * @param isModule the source is a module of rsync's daemon, which is the root of the paths that it prints
+ */
+function pathBelow({ root }: FileGroup, path: string, isModule: boolean): string | undefined {
+  if (isModule) return path.replace(/^\.?\/+/, '');
   if (path.startsWith(`${root.source}/`)) return path.slice(root.source.length + 1);
   return path.startsWith('/') ? undefined : path.replace(/^\.\//, '');
 }
@@ -23,10 +28,12 @@ export async function findLost(
 ): Promise<readonly string[]> {
   const { paths, others } = parsePartialTransfer(result.stderr);
   if (paths.length === 0 && others.length === 0) return ['rsync does not say which'];
-  const below = paths.flatMap((path) => pathBelow(group, path) ?? []);
-  const elsewhere = paths.filter((path) => pathBelow(group, path) === undefined);
+  const { shell } = originOf(primary);
+  const isModule = shell.served !== undefined;
+  const below = paths.flatMap((path) => pathBelow(group, path, isModule) ?? []);
+  const elsewhere = paths.filter((path) => pathBelow(group, path, isModule) === undefined);
   const { source } = group.root;
-  const sizes = await sizesOnPrimary(originOf(primary).shell, source, below.map(plannedPath));
+  const sizes = await sizesOnPrimary(shell, source, below.map(plannedPath));
   const there = below.filter((_path, index) => sizes[index] !== undefined);
   return [...there.map((path) => `${source}/${path}`), ...elsewhere, ...others];
 }

@@ -2,6 +2,7 @@ import { refusal } from '../../../../errors.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { requireProgram } from '../../../../system/find-program.ts';
 import { remoteRsync, type RsyncProgram } from '../../../../system/rsync.ts';
+import { dataWork } from '../../../../verbs/data-requests.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { Primary } from '../../../primary/primary.ts';
 import { runRemotely } from '../../../primary/remote-files.ts';
@@ -28,7 +29,7 @@ export function parseRsyncVersion(text: string) {
 
 async function askRemoteRsync({ settings }: StandbyDeps, { shell }: Primary): Promise<string> {
   const command = remoteRsync(settings.rsync_flags);
-  const { status, lines } = await runRemotely(shell, `${command} --version 2>&1`);
+  const { status, lines } = await runRemotely(shell, dataWork('rsync-version', {}, { rsync: command }));
   const isMissing = status === 127;
   if (!isMissing) return lines.join('\n');
   throw refusal(`there is no "${command}" on the primary ${shell.target.host}`, {

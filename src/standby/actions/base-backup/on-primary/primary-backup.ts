@@ -7,6 +7,7 @@ import {
   stopBackupSql,
 } from '../../../../postgres/backup-sql.ts';
 import { parseLsn } from '../../../../postgres/lsn.ts';
+import { clockSql } from '../../../../postgres/server-sql.ts';
 import { systemClock } from '../../../../system/clock.ts';
 import type { BackupRecord } from '../../../host/backup-record/record.ts';
 import { explainUnarchived } from '../../../primary/archiver-statistics.ts';
@@ -36,9 +37,6 @@ export interface StoppedOnPrimary {
 interface Progress {
   onPrimary: BackupOnPrimary;
 }
-
-/** The server's own clock, in ISO 8601 and UTC, for comparison with the target of -R. */
-const clockSql = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 const pollMs = 1000;
 const stopGraceMs = 10_000;

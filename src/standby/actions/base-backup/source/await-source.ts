@@ -1,5 +1,6 @@
 import { PitrError } from '../../../../errors.ts';
 import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
+import { checkpointTimeoutSql } from '../../../../postgres/server-sql.ts';
 import type { BackupRecord } from '../../../host/backup-record/record.ts';
 import { checkpoint, mayCheckpoint } from '../../../primary/checkpoint.ts';
 import { originOf } from '../../../primary/origin.ts';
@@ -11,7 +12,6 @@ import { askState, type SourceState } from './facts.ts';
 
 /** The server may make its own restartpoint this much later than checkpoint_timeout. */
 const marginS = 60;
-const checkpointTimeoutSql = "SELECT setting FROM pg_settings WHERE name = 'checkpoint_timeout'";
 
 function shown(lsn: bigint | undefined): string {
   return lsn === undefined ? 'nowhere' : formatLsn(lsn);

@@ -1,7 +1,6 @@
-import { PitrError } from '../../../../errors.ts';
 import type { SqlRow } from '../../../../postgres/backup-sql.ts';
-import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { parseLsn } from '../../../../postgres/lsn.ts';
+import { sourceStateSql } from '../../../../postgres/server-sql.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import { findOverlaps, type FoundOverlap } from '../../../host/same-place.ts';
@@ -20,22 +19,7 @@ export interface SourceState {
   readonly timeline: number;
 }
 
-/** One row of `SourceState`. */
-export function sourceStateSql(capabilities: Capabilities): string {
-  const { controlRedoColumn, isReplayPausedFunction, lastReplayLsnFunction } = capabilities;
-  if (
-    controlRedoColumn === undefined ||
-    isReplayPausedFunction === undefined ||
-    lastReplayLsnFunction === undefined
-  )
-    throw new PitrError(`PostgreSQL ${capabilities.version.major} cannot be copied from a standby`);
-  return (
-    'SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() ' +
-    `THEN ${isReplayPausedFunction}() END, ${lastReplayLsnFunction}(), ${controlRedoColumn}, timeline_id ` +
-    'FROM pg_control_checkpoint()'
-  );
-}
-
+/** The answer to `sourceStateSql`. */
 export function parseSourceState(rows: readonly SqlRow[]): SourceState {
   const [inRecovery, isPaused, replayed, redo, timeline] = rows[0] ?? [];
   return {

@@ -5,13 +5,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PitrError } from '../../../../../../src/errors.ts';
 import { listRoot } from '../../../../../../src/standby/actions/base-backup/copy/list-files.ts';
 import { localPath } from '../../../../../../src/standby/actions/base-backup/copy/planned-files.ts';
-import {
-  dottedWord,
-  sizesOnPrimary,
-} from '../../../../../../src/standby/actions/base-backup/copy/remote-sizes.ts';
+import { sizesOnPrimary } from '../../../../../../src/standby/actions/base-backup/copy/remote-sizes.ts';
 import { dataRules } from '../../../../../../src/standby/host/copy-rules.ts';
 import { runCommand } from '../../../../../../src/system/command.ts';
 import type { RemoteShell } from '../../../../../../src/system/ssh.ts';
+import type { RemoteWork } from '../../../../../../src/system/ssh.ts';
+import { dottedWord } from '../../../../../../src/verbs/scripts/data-files.ts';
+import { scriptOf } from '../../../../remote-work.ts';
 
 let root = '';
 beforeEach(() => {
@@ -24,8 +24,11 @@ afterEach(() => {
 /** The scripts are those of the primary; here a shell of this host runs them. */
 const shell = {
   target: { host: 'primary', user: 'postgres' },
-  run: async (script: string, { onLine }: { readonly onLine?: (line: string) => void }) => {
-    const result = await runCommand({ program: '/bin/sh', args: ['-c', script] }, { limitMs: 10_000 });
+  run: async (work: RemoteWork, { onLine }: { readonly onLine?: (line: string) => void }) => {
+    const result = await runCommand(
+      { program: '/bin/sh', args: ['-c', scriptOf(work)] },
+      { limitMs: 10_000 },
+    );
     const lines = result.stdout.split('\n');
     if (onLine !== undefined) lines.forEach(onLine);
     return { kind: 'done', status: result.kind === 'exited' ? result.code : 1, lines };

@@ -19,6 +19,8 @@ import {
 import type { StandbyDeps } from '../../../../../../src/standby/deps.ts';
 import type { Primary } from '../../../../../../src/standby/primary/primary.ts';
 import type { RemoteShell } from '../../../../../../src/system/ssh.ts';
+import type { RemoteWork } from '../../../../../../src/system/ssh.ts';
+import { scriptOf } from '../../../../remote-work.ts';
 import { backupFacts, localPlace, primaryFacts } from '../facts-kit.ts';
 
 const label = 'pitrtools here abc';
@@ -60,7 +62,8 @@ function fakeWorld(
   };
   const shell = {
     target: { host: 'primary', user: 'postgres' },
-    run: (script: string) => {
+    run: (work: RemoteWork) => {
+      const script = scriptOf(work);
       scripts.push(script);
       const name = Object.keys(files).find((path) => script.includes(`/${path}'`));
       const hex = Buffer.from(files[name ?? ''] ?? '').toString('hex');

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { BackupContext } from '../../../../../../src/standby/actions/base-backup/context.ts';
 import { bringHistory } from '../../../../../../src/standby/actions/base-backup/pgdata/history.ts';
+import type { RemoteWork } from '../../../../../../src/system/ssh.ts';
+import { scriptOf } from '../../../../remote-work.ts';
 import { temporaryDirectory } from '../../../../system/temporary.ts';
 import { backupFacts, localPlace } from '../facts-kit.ts';
 
@@ -14,8 +16,8 @@ function backupOf(timeline: number) {
   for (const each of [there, pgdata]) mkdirSync(join(each, 'pg_wal'), { recursive: true });
   const warnings: string[] = [];
   const facts = backupFacts({ place: localPlace({ pgdata }), position: { timeline, lsn: 0x3000000n } });
-  const run = (script: string) => {
-    const { status, stdout } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
+  const run = (work: RemoteWork) => {
+    const { status, stdout } = spawnSync('sh', ['-c', scriptOf(work)], { encoding: 'utf8' });
     return Promise.resolve({ kind: 'done', status, lines: stdout.split('\n') });
   };
   const context = {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../../../src/postgres/capabilities.ts';
+import { sourceStateSql } from '../../../../../../src/postgres/server-sql.ts';
 import { parseVersion } from '../../../../../../src/postgres/version.ts';
 import { comparisonFor } from '../../../../../../src/standby/actions/base-backup/copy/comparison.ts';
 import { planBaseBackup } from '../../../../../../src/standby/actions/base-backup/plan.ts';
 import {
   parseSourceState,
   type SourceFacts,
-  sourceStateSql,
 } from '../../../../../../src/standby/actions/base-backup/source/facts.ts';
 import { findUnplaced, locatedOn } from '../../../../../../src/standby/actions/base-backup/source/origin.ts';
 import { rulesForSource } from '../../../../../../src/standby/actions/base-backup/source/own-files.ts';

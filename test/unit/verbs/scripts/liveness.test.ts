@@ -17,9 +17,9 @@ import {
   judgeRemote,
   readProcesses,
   readPsql,
-} from '../../../../../src/standby/primary/liveness/remote-findings.ts';
-import { processScript, psqlScript } from '../../../../../src/standby/primary/liveness/remote-script.ts';
-import type { RemoteFinding } from '../../../../../src/standby/primary/liveness/verdict.ts';
+} from '../../../../src/standby/primary/liveness/remote-findings.ts';
+import type { RemoteFinding } from '../../../../src/standby/primary/liveness/verdict.ts';
+import { processScript, psqlScript } from '../../../../src/verbs/scripts/liveness.ts';
 
 let directory = '';
 beforeEach(() => {

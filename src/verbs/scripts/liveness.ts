@@ -1,7 +1,7 @@
-import { serverProgramPatterns } from '../../../postgres/server-process.ts';
-import type { PsqlTarget } from '../../../system/psql-failure.ts';
-import { shellQuote } from '../../../system/shell-quote.ts';
-import { recordFileName } from '../../../system/stopped-for.ts';
+import { serverProgramPatterns } from '../../postgres/server-process.ts';
+import type { PsqlTarget } from '../../system/psql-failure.ts';
+import { shellQuote } from '../../system/shell-quote.ts';
+import { recordFileName } from '../../system/stopped-for.ts';
 
 /** The facts that the primary's host is asked about. */
 export interface RemoteQuestion extends PsqlTarget {

@@ -1,0 +1,85 @@
+/** Scripts that read files of a data directory: for a base backup, and to see what a server is. */
+import { shellQuote } from '../../system/shell-quote.ts';
+
+/** The bytes of a small file, in hexadecimal: a file may contain anything, even our own marker. */
+export function readFileScript(path: string, maxBytes: number): string {
+  return `od -An -v -tx1 -N${maxBytes} ${shellQuote(path)} 2>&1`;
+}
+
+/** The entries of a directory that are not listed. Paths are relative to it. */
+interface Unlisted {
+  readonly unread: readonly string[];
+  readonly linksLeftAlone: readonly string[];
+}
+
+function findPatterns(rules: Unlisted): string {
+  const literal = (path: string) => path.replaceAll(/[[\]?\\]/g, '\\$&');
+  const unread = rules.unread.map((path) => `-path ${shellQuote(`./${literal(path)}`)}`);
+  const links = rules.linksLeftAlone.map((path) => `-path ${shellQuote(`./${literal(path)}/*`)} -xtype l`);
+  const all = [...unread, ...links];
+  return all.length === 0 ? '' : `\\( ${all.join(' -o ')} \\) -prune -o`;
+}
+
+/** Prints the real path of a linked directory, in a line before the directory's own line. */
+const ledTo = `-printf 'p 0 0 ' -exec sh -c 'printf "%s\\0" "$(cd -P -- "$1" 2>/dev/null && pwd -P)"' - {} \\;`;
+
+/**
+ * Lists a root. Each entry has one line with its kind, mode, size and path; paths are encoded so that any byte is
+ * unambiguous. Links to directories are followed, because on another host they would point to nothing. Links to files
+ * are listed as links. A capital letter means that the entry cannot be read. The real path of the root and of each
+ * linked directory precedes its line. The last lines contain find's messages and its exit status.
+ */
+export function listScript(source: string, rules: Unlisted): string {
+  const print = (kind: string) => `-printf '${kind} %m %s %P\\0'`;
+  const tests = [
+    `-type d \\( -readable -executable \\( \\( -path . -o -xtype l \\) ${ledTo} , ${print('d')} \\) -o ${print('D')} -prune \\)`,
+    `-xtype l ${print('l')}`,
+    `-type f \\( -readable ${print('f')} -o ${print('F')} \\)`,
+  ];
+  const find = `find -L . ${findPatterns(rules)} \\( ${tests.join(' -o ')} \\)`;
+  // tr ends each line where find ended a path. sed makes every byte of the path readable.
+  const readable = `tr '\\n\\0' '\\0\\n' | LC_ALL=C sed -n 'l 0' >&3`;
+  const place = shellQuote(source);
+  return [
+    `{ [ -e ${place} ] || { echo gone; exit 0; }`,
+    `cd -- ${place} || exit 1`,
+    `said=$({ { LC_ALL=C ${find}; printf 'Z %s\\0' "$?"; } | ${readable}; } 3>&4 2>&1)`,
+    `printf '%s\\n' "$said" | sed 's/^/E /'; } 4>&1`,
+  ].join('\n');
+}
+
+/**
+ * A planned path as a word for the shell, whatever its bytes are. The dot at its end protects line feeds, which the
+ * shell would remove there.
+ */
+export function dottedWord(path: string): string {
+  if (/^[\x20-\x7e]*$/.test(path)) return shellQuote(`${path}.`);
+  const bytes = [...Buffer.from(path, 'latin1')].map((byte) => `\\0${byte.toString(8).padStart(3, '0')}`);
+  return `"$(printf '%b.' '${bytes.join('')}')"`;
+}
+
+export function sizesScript(source: string, paths: readonly string[]): string {
+  return [
+    `cd -- ${shellQuote(source)} || exit 0`,
+    'i=0',
+    `for p in ${paths.map(dottedWord).join(' ')}; do p=./\${p%.}; s=$(stat -L -c %s -- "$p" 2>/dev/null) && echo "$i $s"; i=$((i + 1)); done; :`,
+  ].join('\n');
+}
+
+/** A page in a file, by its place in the file. */
+export interface PagePlace {
+  readonly path: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Two lines for each page. */
+export function pagesScript(dataDirectory: string, pages: readonly PagePlace[]): string {
+  const look = ({ path, offset, bytes }: PagePlace): string => {
+    const file = shellQuote(`${dataDirectory}/${path}`);
+    // The times come first: a change between the two is visible in the page.
+    return `LC_ALL=C stat -L -c 'times %Y %W' -- ${file} 2>&1
+printf 'bytes '; od -An -v -tx1 -j ${offset} -N ${bytes} ${file} 2>/dev/null | tr -d ' \\n'; echo`;
+  };
+  return pages.map(look).join('\n');
+}
