@@ -79,5 +79,6 @@ export const slowFiles: readonly string[] = [
   'switchover-siblings',
   'targets-actions',
   'targets-refusals',
+  'tour',
   'upgrade',
 ].map((name) => `test/programs/${name}.test.ts`);
