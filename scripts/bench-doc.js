@@ -67,6 +67,8 @@ const sections = [
     excerpts: rejoin,
     titles: ['A former primary of'],
   },
+  // The README has no rows of these.
+  { name: 'bench-start', titles: ['The start of a program', 'The local view of --status'] },
 ];
 
 function belongs({ title }, { titles }) {
@@ -112,10 +114,11 @@ for (const section of sections) {
   const own = tables.filter((table) => belongs(table, section));
   if (own.length === 0) continue;
   const { name, columns, excerpts } = section;
-  const rows = excerpts.map((excerpt) => excerptOf(own, excerpt));
   await replaceBlock('doc/bench.md', name, [
     `Measured on ${about.date} UTC: ${about.machine}; ${about.versions}; revision ${about.revision}.`,
     ...own.flatMap(tableOf),
   ]);
+  if (excerpts === undefined) continue;
+  const rows = excerpts.map((excerpt) => excerptOf(own, excerpt));
   await replaceBlock('README.md', name, [columns, ruleOf(columns), ...rows].map(rowOf));
 }

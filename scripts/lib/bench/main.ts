@@ -15,6 +15,7 @@ import { measureRejoin } from './rejoin.ts';
 import { repmgrProgram } from './repmgr.ts';
 import { type Report, saveReport, type Table, tableText } from './report.ts';
 import { measureStart } from './start.ts';
+import { measureStatus } from './status.ts';
 import { measureSwitchover } from './switchover.ts';
 
 const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
@@ -28,6 +29,7 @@ const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   switchover: measureSwitchover,
   rejoin: measureRejoin,
   start: measureStart,
+  status: measureStatus,
 };
 
 async function main(): Promise<void> {

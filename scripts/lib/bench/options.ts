@@ -11,6 +11,7 @@ const parts = [
   'switchover',
   'rejoin',
   'start',
+  'status',
 ] as const;
 export type Part = (typeof parts)[number];
 
