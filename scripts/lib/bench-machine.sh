@@ -5,6 +5,24 @@
 # The package that contains each tool's command.
 peers=(pgbackrest:pgbackrest barman-wal-archive:barman-cli)
 
+offer_peers() {
+  local missing
+  mapfile -t missing < <(missing_peers)
+  offer_packages "${missing[@]}"
+}
+
+missing_peers() {
+  local peer bin
+  for peer in "${peers[@]}"; do
+    [ -x "/usr/bin/${peer%%:*}" ] || echo "${peer#*:}"
+  done
+  # repmgr is an extension of one major.
+  bin=$(newest_postgres_bin)
+  if [ -x "$bin/postgres" ] && ! [ -x "$bin/repmgr" ]; then
+    echo "postgresql-$(basename "$(dirname "$bin")")-repmgr"
+  fi
+}
+
 # Puts this script, and so all that it starts, into a control group of its own. Without the right to do so, the
 # benchmark adds up the times in /proc.
 count_processor_time() {
