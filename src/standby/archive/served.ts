@@ -9,6 +9,7 @@ import { leaveTicket, takeTicketBack } from '../../system/serve-ticket.ts';
 import { servedVersion } from '../../system/served.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import { type ArchivePlace, archiveRequests } from '../../verbs/archive-requests.ts';
+import { dataRequests } from '../../verbs/data-requests.ts';
 import { readRsyncLine } from '../../verbs/rsync-line.ts';
 import type { KeyService } from '../../verbs/serve-key.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -34,6 +35,26 @@ async function refuseOtherArchive(
   const theirs = await identityOf(meant);
   if (theirs !== undefined && theirs === (await identityOf(archivedir))) return undefined;
   return `this key is for the archive ${archivedir} (${iniFile}), not for ${meant}`;
+}
+
+/** Other standbys ask whether the archive, and the data directory, are their own. */
+async function refuseOther(
+  deps: StandbyDeps,
+  name: string,
+  values: Readonly<Record<string, unknown>>,
+): Promise<string | undefined> {
+  if (name === 'places') {
+    const [first, ...more] = values['paths'] as readonly string[];
+    return first === undefined || more.length > 0
+      ? 'one archive can be compared'
+      : refuseOtherArchive(deps, first);
+  }
+  if (name !== 'identity') return refuseOtherArchive(deps, String(values['archive']));
+  const { pgdata } = deps.settings;
+  const asked = String(values['directory']);
+  const isOwn =
+    resolve(asked) === resolve(pgdata) || (await identityOf(asked)) === (await identityOf(pgdata));
+  return isOwn ? undefined : `the data directory here is ${pgdata}, not ${asked}`;
 }
 
 async function receive(deps: StandbyDeps, line: string): Promise<number | { readonly refused: string }> {
@@ -68,11 +89,11 @@ export function archiveService(deps: StandbyDeps, roles: boolean): Omit<KeyServi
   const greeted = new Map<string, string>();
   return {
     served: { version: servedVersion, side: 'archive', roles, program, ini: iniFile },
-    scripts: archiveRequests,
+    scripts: { ...archiveRequests, places: dataRequests.places, identity: dataRequests.identity },
     place,
     check: (name, values) => {
       if (name === 'hello') greeted.set(String(values['lane']), String(values['run']));
-      return refuseOtherArchive(deps, String(values['archive']));
+      return refuseOther(deps, name, values);
     },
     rsync: (line) => receive(deps, line),
     end: async () => {
