@@ -1,12 +1,12 @@
 import type { OptionTable, SettingsOf } from './option.ts';
+import { backupOptions } from './options-backup.ts';
 import { commonOptions, groups, statusOptions } from './options-common.ts';
+import { drillOptions } from './options-drill.ts';
 
 const serverProgram = { kind: 'program', group: groups.programs, expects: 'program' } as const;
 const readyFile = { kind: 'path', group: groups.configuration, expects: 'file' } as const;
-const backup = { group: groups.backup, since: '2.0' } as const;
 const limit = { kind: 'seconds', group: groups.limits, since: '2.0' } as const;
 const siteCommand = { kind: 'shell', group: groups.commands, since: '2.0' } as const;
-const drill = { group: groups.drill, since: '2.0' } as const;
 const longest = 86_400;
 
 /** Every key of cmd_standby's INI file, in the sample's order. */
@@ -263,91 +263,7 @@ export const standbyOptions = {
     summary: 'the path of the recovery.conf that is written (up to 11)',
     detail: 'Later versions have no such file: their settings go to postgresql.auto.conf.',
   },
-  basebackup_method: {
-    kind: 'choice',
-    choices: ['rsync', 'pg_basebackup'],
-    ...backup,
-    default: 'rsync',
-    summary: 'how -B copies the files: rsync over ssh, or pg_basebackup if ssh to the primary is not allowed',
-    detail:
-      "With pg_basebackup every query goes directly to the primary's server at master_public_ip: and port:, as repl_db_user: (or user:) with repl_db_password: and sslmode:. See doc/base-backup.md.",
-  },
-  basebackup_source: {
-    kind: 'name',
-    ...backup,
-    example: 'standby2',
-    summary: 'another standby of the same primary to read the files from (9.6 and later)',
-    detail: 'A host name or address that ssh can reach. The primary then only starts and ends the backup.',
-  },
-  basebackup_source_port: {
-    kind: 'port',
-    ...backup,
-    example: '5432',
-    summary: 'the port of the server on that standby',
-    detail: 'If not set, the value of port: is used.',
-  },
-  basebackup_source_local_ip: {
-    kind: 'text',
-    ...backup,
-    example: '127.0.0.1',
-    summary: 'the address at which psql reaches that server when it runs on that standby itself',
-    detail: 'If not set, the value of master_local_ip: is used.',
-  },
-  rsync_threads: {
-    kind: 'integer',
-    range: [1, 32],
-    group: groups.backup,
-    since: '1.4',
-    default: '1',
-    summary: 'how many rsync processes copy a base backup at the same time',
-  },
-  basebackup_bwlimit: {
-    kind: 'integer',
-    range: [0, 100_000_000],
-    ...backup,
-    default: '0',
-    summary:
-      'how many KiB per second all rsync processes of a base backup may transfer together; 0 for no limit',
-  },
-  basebackup_nice: {
-    kind: 'integer',
-    range: [0, 19],
-    ...backup,
-    default: '0',
-    summary: "the niceness of a base backup's rsync processes, on both hosts",
-  },
-  basebackup_ionice: {
-    kind: 'choice',
-    choices: ['off', 'idle', '0', '1', '2', '3', '4', '5', '6', '7'],
-    ...backup,
-    default: 'off',
-    summary: "the disk priority of a base backup's rsync processes, on both hosts",
-    detail: 'idle means ionice -c 3. A number means ionice -c 2 -n NUMBER; 7 is the lowest priority.',
-  },
-  numarchives: {
-    kind: 'integer',
-    range: [0, 1_000_000],
-    group: groups.backup,
-    default: '10',
-    summary: 'how many segments --cleanup keeps in archivedir at least',
-  },
-  basebackup_checkpoint: {
-    kind: 'choice',
-    choices: ['fast', 'spread'],
-    ...backup,
-    default: 'fast',
-    summary:
-      'the checkpoint at the start of a base backup: fast, or spread over time to reduce the load on the disks',
-    detail: "A spread checkpoint takes about as long as the primary's checkpoint_timeout.",
-  },
-  progress_interval: {
-    kind: 'seconds',
-    range: [0, 3600],
-    ...backup,
-    default: '30',
-    summary: 'seconds between two progress lines of a base backup in the log; 0 for no lines',
-    detail: 'On a terminal a progress bar is shown instead.',
-  },
+  ...backupOptions,
   failover_probe_timeout: {
     ...limit,
     range: [1, 300],
@@ -419,89 +335,7 @@ export const standbyOptions = {
     summary: 'command to run after a failover; it must exit 0',
     detail: 'If it fails, the failover has still happened; the exit status shows this.',
   },
-  drill_dir: {
-    kind: 'path',
-    ...drill,
-    example: '/var/lib/postgresql/drill',
-    requiredBy: ['drill'],
-    summary: 'the directory in which --drill makes its copy of the standby; nothing else may be in it',
-    detail: 'It is made if it does not exist. See [drill](drill.md).',
-  },
-  drill_may_stop: {
-    kind: 'boolean',
-    ...drill,
-    default: 'off',
-    summary: 'stop a standby for its copy, if no base backup of it can be made while it runs',
-    detail:
-      'That is a standby with `hot_standby = off`, or one before 9.6. It is started again as soon as its files are copied.',
-  },
-  drill_snapshot: {
-    kind: 'shell',
-    ...drill,
-    example: '/etc/pitrtools/drill-snapshot',
-    expects: 'program',
-    summary: 'command that makes, mounts and removes one atomic snapshot of the standby, in place of a copy',
-    detail: 'See [drill](drill.md) for what it must do and say.',
-  },
-  drill_limit: {
-    kind: 'size',
-    ...drill,
-    example: '200GB',
-    summary: 'how much space the copy of a drill may take',
-    detail: 'If not set, all that is free but for drill_reserve.',
-  },
-  drill_reserve: {
-    kind: 'size',
-    ...drill,
-    default: '1GB',
-    summary: 'how much space a drill leaves free for the standby',
-    detail: 'A drill that finds less on a file system that it shares with the standby gives up.',
-  },
-  drill_time: {
-    kind: 'seconds',
-    range: [1, 30 * longest],
-    ...drill,
-    default: '14400',
-    summary: 'seconds that a drill may take',
-  },
-  drill_nice: {
-    kind: 'integer',
-    range: [0, 19],
-    ...drill,
-    default: '19',
-    summary: 'the niceness of all that a drill runs, the server on its copy included',
-  },
-  drill_ionice: {
-    kind: 'choice',
-    choices: ['off', 'idle', '0', '1', '2', '3', '4', '5', '6', '7'],
-    ...drill,
-    default: 'idle',
-    summary: 'the disk priority of all that a drill runs',
-    detail: 'As basebackup_ionice.',
-  },
-  drill_preload: {
-    kind: 'text',
-    ...drill,
-    example: 'pg_stat_statements',
-    summary: 'shared_preload_libraries of the server on the copy',
-    detail:
-      'If not set, none is loaded, because a library may reach other hosts. Name those without which the server does not replay its WAL.',
-  },
-  drill_sql: {
-    kind: 'path',
-    ...drill,
-    example: '/etc/pitrtools/drill.sql',
-    expects: 'file',
-    summary: 'SQL statements that a drill runs on its copy: each must give true',
-  },
-  drill_max_age: {
-    kind: 'seconds',
-    range: [1, 315_360_000],
-    ...drill,
-    example: '172800',
-    summary:
-      'seconds after which --status and --check warn that no drill has passed; if not set, they only warn of one that failed',
-  },
+  ...drillOptions,
   notify_ok: commonOptions.notify_ok,
   notify_warning: commonOptions.notify_warning,
   notify_critical: commonOptions.notify_critical,
