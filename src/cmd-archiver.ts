@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ReadConfiguration } from './archiver/actions/ship.ts';
@@ -178,6 +179,11 @@ async function inDoubtAllow({ signal }: ProgramContext, use: () => Promise<numbe
 
 async function act(context: ProgramContext, request: ActionRequest): Promise<number> {
   refuseRoot();
+  if (request.kind === 'serve' && !existsSync(request.iniFile)) {
+    const { serveUnset } = await import('./verbs/serve-unset.ts');
+    const deps = programDeps(textLog({ debug: false }), context.signal);
+    return serveUnset(deps, 'cmd_archiver', request.iniFile, request.roles);
+  }
   const { settings, warnings } = await readSettings(request.iniFile);
   const log = await openOwnLog(settings, request.kind === 'ship');
   context.useLog(log);

@@ -10,7 +10,7 @@ import { isRunningRefusal, takeActionLock } from './standby/host/action-lock.ts'
 import { exists } from './system/durable.ts';
 import { withLocalSql } from './system/local-sql.ts';
 import type { Lock } from './system/lock.ts';
-import { openLog } from './system/log.ts';
+import { openLog, textLog } from './system/log.ts';
 import { programDeps } from './system/program-deps.ts';
 
 type RunRequest = Extract<Request, { kind: 'run' }>;
@@ -180,6 +180,11 @@ async function main(context: ProgramContext): Promise<number> {
   if (request.kind === 'setup')
     return (await import('./setup/action.ts')).setUpHere(context, request.request);
   refuseRoot();
+  if (request.action.kind === 'serve-key' && !(await exists(request.iniFile))) {
+    const { serveUnset } = await import('./verbs/serve-unset.ts');
+    const deps = programDeps(textLog({ debug: false }), signal);
+    return serveUnset(deps, 'cmd_standby', request.iniFile, request.action.roles);
+  }
   const { settings, warnings } = await readSettings(request);
   const log = await openLog({ format: settings.log_format, debug: settings.debug, program: 'cmd_standby' });
   context.useLog(log);

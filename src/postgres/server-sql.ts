@@ -24,6 +24,11 @@ export function replayedSql({ lastReplayLsnFunction }: Capabilities): string | u
   return lastReplayLsnFunction === undefined ? undefined : `SELECT ${lastReplayLsnFunction}()::text`;
 }
 
+/** Undefined before 9.0, where a server that answers does not recover. */
+export function inRecoverySql({ isInRecoveryFunction }: Capabilities): string | undefined {
+  return isInRecoveryFunction === undefined ? undefined : `SELECT ${isInRecoveryFunction}()`;
+}
+
 /** A row for each file of pg_wal. */
 export function walDirectorySql({ walDirName }: Capabilities): string {
   return `SELECT pg_ls_dir('${walDirName}')`;

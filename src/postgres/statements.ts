@@ -31,12 +31,20 @@ import {
   clockSql,
   collationsSql,
   icuSql,
+  inRecoverySql,
   replayedSql,
   sourceStateSql,
   startedSql,
   walDirectorySql,
 } from './server-sql.ts';
 import { sessionStatements } from './session-settings.ts';
+import {
+  isStandbyRole,
+  isVerifier,
+  makeRoleSql,
+  requireReplicationRoles,
+  roleStateSql,
+} from './standby-role.ts';
 import { dropSlotSql, isStreamSlot, makeSlotSql, slotSettingsSql, slotsSql } from './stream-slot.ts';
 import { parseVersion } from './version.ts';
 
@@ -56,6 +64,10 @@ const label: Kind = {
   what: 'the label of a backup of cmd_standby',
   accepts: (word) => /^pitrtools [\x20-\x7e]{1,190}$/.test(word) && !/['"\\]/.test(word),
 };
+
+const role: Kind = { what: 'the role of a host of ours', accepts: isStandbyRole };
+
+const verifier: Kind = { what: 'a password as the server stores it', accepts: isVerifier };
 
 const slot: Kind = { what: 'a slot of a standby of ours', accepts: isStreamSlot };
 
@@ -98,6 +110,7 @@ const statements: Readonly<Record<string, Statement>> = {
   'wal-position': plain(walPositionSql),
   replayed: plain(replayedSql),
   'wal-directory': plain(walDirectorySql),
+  'in-recovery': plain(inRecoverySql),
   'source-state': plain(sourceStateSql),
   'archiver-statistics': plain(() => archiverStatisticsSql),
   'installed-helpers': plain(() => installedHelpersSql),
@@ -130,6 +143,14 @@ const statements: Readonly<Record<string, Statement>> = {
   slots: plain(slotsSql),
   'make-slot': withWords([slot], (capabilities, name = '') => makeSlotSql(capabilities, name)),
   'drop-slot': withWords([slot], (_none, name = '') => dropSlotSql(name)),
+  'role-state': withWords([role], (capabilities, name = '') => {
+    requireReplicationRoles(capabilities);
+    return roleStateSql(name);
+  }),
+  'make-role': withWords([role, verifier], (capabilities, name = '', text = '') => {
+    requireReplicationRoles(capabilities);
+    return makeRoleSql(name, text);
+  }),
 };
 
 /** A statement that is asked for, as its name and its words. */

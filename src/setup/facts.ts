@@ -2,11 +2,11 @@
 import type { ArchiverSettings } from '../config/options-archiver.ts';
 import type { HostAddress } from '../host-address.ts';
 import type { Capabilities } from '../postgres/capabilities.ts';
+import type { RoleState } from '../postgres/standby-role.ts';
 import type { FoundCluster } from './cluster.ts';
 import type { Places } from './places.ts';
-import type { PublicKey } from './public-key.ts';
+import type { OwnKeys } from './public-key.ts';
 import type { SetupRequest } from './request.ts';
-import type { RoleState } from './role-sql.ts';
 import type { CurrentSettings } from './server-wants.ts';
 
 /** The result of a connection with our own key, to a host whose key is pinned. */
@@ -25,6 +25,8 @@ export interface HostFacts extends HostAddress {
   readonly addresses: readonly string[];
   /** Whether the archive there is marked; undefined if that could not be asked. */
   readonly hasArchive: boolean | undefined;
+  /** Why the program there does not show its archive. */
+  readonly archiveRefusal?: string | undefined;
 }
 
 export type ServerFacts =
@@ -79,7 +81,8 @@ export interface SetupFacts {
   readonly programFolder: string | undefined;
   /** The helper functions for this release. */
   readonly helperFile: string | undefined;
-  readonly ownKey: PublicKey | undefined;
+  /** Undefined unless both are there. */
+  readonly ownKeys: OwnKeys | undefined;
   /** The text of our own authorized_keys, and its path. */
   readonly authorized: { readonly path: string; readonly text: string };
   readonly hosts: readonly HostFacts[];

@@ -1,7 +1,6 @@
 /** The lines of pg_hba.conf that let the other hosts stream. Pure. */
 
-/** Every role that --setup makes is a member of this one. */
-export const replicationGroup = 'pitrtools';
+import { replicationGroup } from '../postgres/standby-role.ts';
 
 const begin = '# pitrtools --setup: the hosts of this cluster stream from each other.';
 const end = '# pitrtools --setup: end.';

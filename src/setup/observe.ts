@@ -9,6 +9,7 @@ import type { HostAddress } from '../host-address.ts';
 import { type Capabilities, capabilitiesOf } from '../postgres/capabilities.ts';
 import { systemIdentifierOf } from '../postgres/control-file.ts';
 import { parseSettings, settingsIn } from '../postgres/settings-file.ts';
+import { roleOf } from '../postgres/standby-role.ts';
 import { findVersion } from '../postgres/version.ts';
 import { exists, readIfExists } from '../system/durable.ts';
 import { findProgram } from '../system/find-program.ts';
@@ -17,17 +18,17 @@ import { isVerifierOf } from '../system/password-verifier.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
 import { programRoot } from '../system/program-root.ts';
 import { readSentinel } from '../system/sentinel.ts';
-import { shellQuote } from '../system/shell-quote.ts';
+import { refusalOf, type RemoteShell } from '../system/ssh.ts';
+import { archiveWork } from '../verbs/archive-requests.ts';
 import { chooseCluster, findClusters, type FoundCluster, namedCluster } from './cluster.ts';
 import { callOf, hostFlags } from './commands.ts';
 import type { HostFacts, PrimaryFacts, ServerFacts, SetupFacts } from './facts.ts';
 import { defaultArchive, type Places, placesOf, queueDirectoryFor } from './places.ts';
 import { observePrimary } from './primary-there.ts';
-import type { PublicKey } from './public-key.ts';
+import type { OwnKeys } from './public-key.ts';
 import type { SetupRequest } from './request.ts';
-import { roleOf } from './role-sql.ts';
 import { observeServer } from './server.ts';
-import { ownTarget, readOwnKey, tryLogin, usersTarget } from './ssh.ts';
+import { ownTarget, readOwnKeys, tryLogin, usersTarget } from './ssh.ts';
 
 const limitMs = 20_000;
 
@@ -113,33 +114,49 @@ interface HostQuestion {
   readonly hasKey: boolean;
 }
 
+type ArchiveFacts = Pick<HostFacts, 'hasArchive' | 'archiveRefusal'>;
+
+/** Each line of a sentinel begins with a mark. */
+async function askArchive(shell: RemoteShell, archivedir: string): Promise<ArchiveFacts> {
+  const asked = await shell.run(archiveWork('sentinel', { archivedir }, {}), { limitMs });
+  if (asked.kind === 'lost') return { hasArchive: undefined };
+  const archiveRefusal = refusalOf(asked);
+  return { hasArchive: asked.lines.some((line) => line.startsWith(': ')), archiveRefusal };
+}
+
 async function observeHost(
   deps: ProgramDeps,
   address: HostAddress,
   { places, me, role, archive, hasKey }: HostQuestion,
 ): Promise<HostSeen> {
   const common = { ...address, addresses: await addressesOf(address.host) };
-  const none = { hasArchive: undefined };
+  const none: ArchiveFacts & { readonly primary?: PrimaryFacts } = { hasArchive: undefined };
   const unasked: PrimaryFacts = { kind: 'unasked' };
-  if (!hasKey) return { facts: { ...common, ...none, login: { kind: 'no-key' } }, primary: unasked };
-  const own = await tryLogin(deps, ownTarget(places, address, me), async (shell) => {
+  if (!hasKey)
+    return { facts: { ...common, hasArchive: undefined, login: { kind: 'no-key' } }, primary: unasked };
+  const [side, otherSide] =
+    role === 'standby' ? (['data', 'archive'] as const) : (['archive', 'data'] as const);
+  const own = await tryLogin(deps, ownTarget(places, address, me, side), async (shell) => {
     if (role === 'standby')
       return {
         hasArchive: undefined,
         primary: await observePrimary(deps, shell, { path: places.archiverIni, me }),
       };
     if (archive === undefined) return { hasArchive: undefined, primary: unasked };
-    const asked = await shell.run(`[ -f ${shellQuote(join(archive, '.pitrtools'))} ]`, { limitMs });
-    return { hasArchive: asked.kind === 'done' ? asked.status === 0 : undefined, primary: unasked };
+    return { ...(await askArchive(shell, archive)), primary: unasked };
   });
-  if (own.login.kind !== 'denied')
-    return {
-      facts: { ...common, login: own.login, hasArchive: own.value?.hasArchive },
-      primary: own.value?.primary ?? unasked,
-    };
+  // The other key is for the time when the roles are changed.
+  const other =
+    own.login.kind === 'in'
+      ? await tryLogin(deps, ownTarget(places, address, me, otherSide), () => Promise.resolve())
+      : own;
+  if (own.login.kind !== 'denied' && other.login.kind !== 'denied') {
+    const { primary = unasked, ...archiveFacts } = own.value ?? none;
+    return { facts: { ...common, ...archiveFacts, login: own.login }, primary };
+  }
   const users = await tryLogin(deps, usersTarget(places, address, me), () => Promise.resolve());
   const login = { kind: 'denied', byOwnKeys: users.login.kind === 'in' } as const;
-  return { facts: { ...common, ...none, login }, primary: unasked };
+  return { facts: { ...common, hasArchive: undefined, login }, primary: unasked };
 }
 
 /** Our file in conf.d, if the server reads that directory. */
@@ -230,7 +247,7 @@ interface Surroundings {
   readonly places: Places;
   readonly programs: SetupFacts['programs'];
   readonly fromIni: FromIni;
-  readonly ownKey: PublicKey | undefined;
+  readonly ownKeys: OwnKeys | undefined;
   readonly hosts: readonly HostFacts[];
   readonly primary: PrimaryFacts;
   readonly cluster: FoundCluster;
@@ -251,16 +268,16 @@ async function lookAround(deps: ProgramDeps, request: SetupRequest): Promise<Sur
   const call = callOf({ programs, places }, request.role === 'primary' ? 'cmd_archiver' : 'cmd_standby');
   const wanted = request.cluster ?? fromIni.pgdata;
   const { cluster: here, count } = await findCluster(request, wanted, `${call} --setup${flags}`);
-  const ownKey = await readOwnKey(places);
+  const ownKeys = await readOwnKeys(places);
   const archive = here && archiveFor(request, fromIni, here, count < 2);
-  const question = { places, me: username, role: request.role, archive, hasKey: ownKey !== undefined };
+  const question = { places, me: username, role: request.role, archive, hasKey: ownKeys !== undefined };
   const seen = await Promise.all(addresses.map((address) => observeHost(deps, address, question)));
   const primary = (request.role === 'standby' ? seen[0]?.primary : undefined) ?? { kind: 'unasked' };
   const cluster = here ?? (primary.kind === 'seen' ? await namedCluster(primary.settings.pgdata) : undefined);
   if (cluster === undefined) return undefined;
   const hosts = seen.map(({ facts }) => facts);
   const me = { username, homedir };
-  return { me, places, programs, fromIni, ownKey, hosts, primary, cluster, isOnlyCluster: count < 2 };
+  return { me, places, programs, fromIni, ownKeys, hosts, primary, cluster, isOnlyCluster: count < 2 };
 }
 
 function archiveFor(

@@ -1,15 +1,16 @@
 /** Where --setup puts its files. Pure. */
 import { basename, dirname, join } from 'node:path';
 import type { HostAddress } from '../host-address.ts';
+import type { KeySide } from './public-key.ts';
 import type { SetupRole } from './request.ts';
 
 export interface Places {
   readonly directory: string;
   readonly archiverIni: string;
   readonly standbyIni: string;
-  /** Our own key, and the keys of the hosts that it is used for. */
+  /** Our own keys, and the host keys of the others. */
   readonly ssh: string;
-  readonly key: string;
+  readonly keys: Readonly<Record<KeySide, string>>;
   readonly knownHosts: string;
   readonly lock: string;
 }
@@ -23,7 +24,7 @@ export function placesOf(role: SetupRole, iniFile: string): Places {
     archiverIni: role === 'primary' ? iniFile : join(directory, 'cmd_archiver.ini'),
     standbyIni: role === 'standby' ? iniFile : join(directory, 'cmd_standby.ini'),
     ssh,
-    key: join(ssh, 'id_ed25519'),
+    keys: { archive: join(ssh, 'id_archive'), data: join(ssh, 'id_data') },
     knownHosts: join(ssh, 'known_hosts'),
     lock: join(ssh, '.setup.lock'),
   };
@@ -36,8 +37,9 @@ export function isPlainPath(path: string): boolean {
 
 /** The value of `ssh:`: our own key, and only hosts whose keys are in our own file. */
 export function sshWords(
-  { key, knownHosts }: Places,
+  { keys, knownHosts }: Places,
   { port }: Pick<HostAddress, 'port'>,
+  side: KeySide,
 ): readonly string[] {
   const options = [
     'IdentitiesOnly=yes',
@@ -49,7 +51,7 @@ export function sshWords(
     'ssh',
     ...(port === undefined ? [] : ['-p', String(port)]),
     '-i',
-    key,
+    keys[side],
     ...options.flatMap((option) => ['-o', option]),
   ];
 }

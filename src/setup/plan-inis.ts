@@ -1,12 +1,12 @@
 /** The two INI files. Pure. */
 import { basename } from 'node:path';
 import type { HostAddress } from '../host-address.ts';
+import { roleOf } from '../postgres/standby-role.ts';
 import type { SetupFacts } from './facts.ts';
 import { archiverIniText, standbyIniText } from './ini-texts.ts';
 import { judgeIni } from './own-file.ts';
 import { queueDirectoryFor, sshWords } from './places.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
-import { roleOf } from './role-sql.ts';
 
 /** Whom this host feeds once it is the primary: on a standby the primary, and the other standbys. */
 function fedHosts({ request, hosts, primary }: SetupFacts): readonly HostAddress[] {
@@ -30,7 +30,7 @@ function archiverText(facts: SetupFacts, archive: string): string | undefined {
   if (fed.length === 0) return undefined;
   return archiverIniText({
     pgdata: cluster.pgdata,
-    standbys: fed.map((host) => ({ name: host.host, ssh: sshWords(places, host) })),
+    standbys: fed.map((host) => ({ name: host.host, ssh: sshWords(places, host, 'archive') })),
     archive,
     queues: facts.queueDirectory ?? queueDirectoryFor(archive),
     standbyIni: unlessUsual(places.standbyIni, 'cmd_standby.ini'),
@@ -54,7 +54,7 @@ function standbyText(facts: SetupFacts, archive: string): string | undefined {
     pgdata: cluster.pgdata,
     archive,
     archiverIni: unlessUsual(places.archiverIni, 'cmd_archiver.ini'),
-    ssh: sshWords(places, first),
+    ssh: sshWords(places, first, 'data'),
     user: me,
     streaming: canStream ? { role: roleOf(ownName), password: facts.password } : undefined,
     programs: programFolder,

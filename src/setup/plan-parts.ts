@@ -3,10 +3,10 @@ import type { HostAddress } from '../host-address.ts';
 import type { PublicKey } from './public-key.ts';
 
 export type SetupStep =
-  | { readonly kind: 'make-key'; readonly path: string }
+  | { readonly kind: 'make-keys'; readonly directory: string }
   | { readonly kind: 'pin-host'; readonly address: HostAddress }
-  | { readonly kind: 'authorize'; readonly path: string; readonly key: PublicKey }
-  | { readonly kind: 'send-key'; readonly address: HostAddress; readonly key: PublicKey }
+  | { readonly kind: 'authorize'; readonly path: string; readonly keys: readonly PublicKey[] }
+  | { readonly kind: 'send-keys'; readonly address: HostAddress; readonly keys: readonly PublicKey[] }
   | { readonly kind: 'write-file'; readonly path: string; readonly text: string; readonly isSecret: boolean }
   | {
       readonly kind: 'write-hba';

@@ -1,10 +1,10 @@
 /** The primary: its server, its queues, and what is left for the standbys. Pure. */
+import { roleOf } from '../postgres/standby-role.ts';
 import { callOf, hostFlags, serverCommand, typedWord } from './commands.ts';
 import type { SetupFacts } from './facts.ts';
 import { isIniReady, planInis } from './plan-inis.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
 import { planConfiguration } from './plan-server.ts';
-import { roleOf } from './role-sql.ts';
 
 const needsApply = 'run this again with --apply';
 
@@ -47,10 +47,12 @@ function planStandbys(facts: SetupFacts): Plan {
   const waiting = hosts.filter(({ login, hasArchive }) => login.kind === 'in' && hasArchive === false);
   const self = hostFlags('standby', [{ host: hostName, port: undefined }]);
   return joined(
-    ...waiting.map(({ host }) =>
+    ...waiting.map(({ host, archiveRefusal }) =>
       todo(
         `on ${host}, as ${me}`,
-        `the archive of ${host} is not made yet`,
+        archiveRefusal === undefined
+          ? `the archive of ${host} is not made yet`
+          : `${host} does not show its archive: ${archiveRefusal}`,
         `${callOf(facts, 'cmd_standby')} --setup ${self} --apply`,
       ),
     ),

@@ -1,11 +1,11 @@
 /** A standby: its place, its role on the primary, and the base backup that a person begins. Pure. */
+import { roleOf } from '../postgres/standby-role.ts';
 import { callOf, hostFlags, serverCommand } from './commands.ts';
 import type { PrimaryFacts, SetupFacts } from './facts.ts';
 import { isIniReady, planInis } from './plan-inis.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
 import { planQueues } from './plan-primary.ts';
 import { planConfiguration } from './plan-server.ts';
-import { roleOf } from './role-sql.ts';
 
 type Seen = Extract<PrimaryFacts, { kind: 'seen' }>;
 

@@ -1,16 +1,17 @@
 /** The next steps of --setup, and those that are left to a person. Pure: it depends on the facts alone. */
 import { refusal, usageError } from '../errors.ts';
 import { addressText } from '../host-address.ts';
+import { authorizedLine } from './authorized.ts';
 import { callOf, hostFlags, typedWord } from './commands.ts';
 import type { HostFacts, SetupFacts } from './facts.ts';
 import { planInis } from './plan-inis.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
 import { planPrimaryServer } from './plan-primary.ts';
 import { planStandby } from './plan-standby.ts';
-import { authorizedLine, isAuthorized, keyText, type PublicKey } from './public-key.ts';
+import { isAuthorized, keySides, keyText, type PublicKey } from './public-key.ts';
 
-/** The command for the other host that lets our key in. */
-function authorizeThere(facts: SetupFacts, { host }: HostFacts, key: PublicKey): Plan {
+/** The command for the other host that lets our keys in. */
+function authorizeThere(facts: SetupFacts, { host }: HostFacts, keys: readonly PublicKey[]): Plan {
   const { request, hostName, me } = facts;
   const [program, flags] =
     request.role === 'primary'
@@ -18,14 +19,20 @@ function authorizeThere(facts: SetupFacts, { host }: HostFacts, key: PublicKey):
       : (['cmd_archiver', ''] as const);
   return todo(
     `on ${host}, as ${me}`,
-    `${host} does not let our key in yet; this appends it to ~${me}/.ssh/authorized_keys there:`,
-    `${callOf(facts, program)} --setup${flags} --authorize '${keyText(key)}'`,
-    `# or append it yourself: ${authorizedLine(key)}`,
+    `${host} does not let our keys in yet; this appends them to ~${me}/.ssh/authorized_keys there:`,
+    `${callOf(facts, program)} --setup${flags} --authorize ${keys.map((key) => `'${keyText(key)}'`).join(' ')}`,
+    '# or append these lines yourself:',
+    ...keys.map((key) => authorizedLine(facts, key)),
   );
 }
 
+function ownKeyList({ ownKeys }: SetupFacts): readonly PublicKey[] {
+  return ownKeys === undefined ? [] : keySides.map((side) => ownKeys[side]);
+}
+
 function planLogin(facts: SetupFacts, host: HostFacts): Plan {
-  const { ownKey, places, me } = facts;
+  const { places, me } = facts;
+  const keys = ownKeyList(facts);
   const { login } = host;
   const address = { host: host.host, port: host.port };
   const name = host.port === undefined ? host.host : `[${host.host}]:${host.port}`;
@@ -42,10 +49,10 @@ function planLogin(facts: SetupFacts, host: HostFacts): Plan {
         `ssh-keygen -f ${typedWord(places.knownHosts)} -R ${typedWord(name)}`,
       );
     case 'denied':
-      if (ownKey === undefined) return nothing;
+      if (keys.length === 0) return nothing;
       return login.byOwnKeys
-        ? steps({ kind: 'send-key', address, key: ownKey })
-        : authorizeThere(facts, host, ownKey);
+        ? steps({ kind: 'send-keys', address, keys })
+        : authorizeThere(facts, host, keys);
     case 'noisy':
       return todo(`on ${host.host}`, `${login.reason}: a login that is not interactive must print nothing`);
     case 'no-answer':
@@ -58,11 +65,10 @@ function planLogin(facts: SetupFacts, host: HostFacts): Plan {
 }
 
 function planKeys(facts: SetupFacts): Plan {
-  const { ownKey, places, request, authorized, hosts } = facts;
-  const { authorize: key } = request;
-  const make = ownKey === undefined ? steps({ kind: 'make-key', path: places.key }) : nothing;
-  const isNew = key !== undefined && !isAuthorized(authorized.text, key);
-  const authorize = isNew ? steps({ kind: 'authorize', path: authorized.path, key }) : nothing;
+  const { ownKeys, places, request, authorized, hosts } = facts;
+  const make = ownKeys === undefined ? steps({ kind: 'make-keys', directory: places.ssh }) : nothing;
+  const keys = request.authorize.filter((key) => !isAuthorized(authorized.text, key));
+  const authorize = keys.length > 0 ? steps({ kind: 'authorize', path: authorized.path, keys }) : nothing;
   return joined(make, authorize, ...hosts.map((host) => planLogin(facts, host)));
 }
 

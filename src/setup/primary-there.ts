@@ -5,24 +5,34 @@ import type { ArchiverSettings } from '../config/options-archiver.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { findHelpers, installedHelpersSql, serverVersionSql } from '../postgres/backup-sql.ts';
 import { type Capabilities, capabilitiesOf } from '../postgres/capabilities.ts';
+import { inRecoverySql } from '../postgres/server-sql.ts';
+import { readRoleState, roleOf, type RoleState, roleStateSql } from '../postgres/standby-role.ts';
 import { findVersion } from '../postgres/version.ts';
 import { addressesOf, isLoopback, ownAddresses } from '../system/own-addresses.ts';
 import { quoted } from '../system/printable.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
 import { type PsqlSession, type Rows, withPsql } from '../system/psql.ts';
 import type { PsqlTarget } from '../system/psql-failure.ts';
-import { shellQuote } from '../system/shell-quote.ts';
-import type { RemoteShell } from '../system/ssh.ts';
+import { refusalOf, type RemoteShell, type RemoteWork } from '../system/ssh.ts';
+import { dataWork } from '../verbs/data-requests.ts';
+import { noIniReason } from '../verbs/serve-unset.ts';
 import type { PrimaryFacts } from './facts.ts';
-import { readRoleState, roleOf, type RoleState, roleStateSql } from './role-sql.ts';
 
 const limitMs = 20_000;
+const longestPidFile = 4096;
 
-async function textThere(shell: RemoteShell, path: string): Promise<string | undefined> {
-  const result = await shell.run(`cat -- ${shellQuote(path)} 2>/dev/null`, { limitMs });
+interface Answer {
+  readonly status: number;
+  readonly lines: readonly string[];
+  /** Why the program there refuses it to our key. */
+  readonly refusal: string | undefined;
+}
+
+async function ask(shell: RemoteShell, work: RemoteWork): Promise<Answer> {
+  const result = await shell.run(work, { limitMs });
   if (result.kind === 'lost')
     throw new PitrError(`the connection to ${shell.target.host} was lost`, { detail: quoted(result.reason) });
-  return result.status === 0 ? `${result.lines.join('\n')}\n` : undefined;
+  return { ...result, refusal: refusalOf(result) };
 }
 
 /**
@@ -53,9 +63,10 @@ interface There {
   readonly socketDirectory: string;
 }
 
-async function findThere(shell: RemoteShell, { pgdata }: ArchiverSettings): Promise<There | undefined> {
-  const text = await textThere(shell, join(pgdata, 'postmaster.pid'));
-  const lines = (text ?? '').split('\n');
+function thereIn(answer: Answer): There | undefined {
+  const digits = answer.lines.join('').replaceAll(/\s/g, '');
+  if (answer.status !== 0 || !/^[\da-f]*$/i.test(digits)) return undefined;
+  const lines = Buffer.from(digits, 'hex').toString('utf8').split('\n');
   const port = Number(lines[3]);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
   const directory = lines[4]?.trim() ?? '';
@@ -81,8 +92,8 @@ async function askServer(psql: PsqlSession, ownName: string): Promise<Asked | un
   const version = findVersion((await psql.query(serverVersionSql, limitMs))[0]?.[0] ?? '');
   if (version === undefined) return undefined;
   const capabilities = capabilitiesOf(version);
-  const { isInRecoveryFunction: recovery } = capabilities;
-  const recovering = recovery === undefined ? [] : await psql.query(`SELECT ${recovery}()`, limitMs);
+  const recoverySql = inRecoverySql(capabilities);
+  const recovering = recoverySql === undefined ? [] : await psql.query(recoverySql, limitMs);
   if (recovering[0]?.[0] === 't') return undefined;
   return {
     capabilities,
@@ -95,15 +106,23 @@ async function askServer(psql: PsqlSession, ownName: string): Promise<Asked | un
 
 const unusable = (reason: string, hint: string): PrimaryFacts => ({ kind: 'unusable', reason, hint });
 
+const refusedThere = (host: string, reason: string): PrimaryFacts =>
+  unusable(
+    `${host} refuses this to our key: ${reason}`,
+    'Its authorized_keys names the program and the INI file.',
+  );
+
 export async function observePrimary(
   deps: ProgramDeps,
   shell: RemoteShell,
   { path, me }: { readonly path: string; readonly me: string },
 ): Promise<PrimaryFacts> {
   const { host } = shell.target;
-  const text = await textThere(shell, path);
-  if (text === undefined) return { kind: 'no-ini', path };
-  const config = parseArchiverConfig(text);
+  const ini = await ask(shell, dataWork('ini-file', { ini: path }));
+  if (ini.refusal === undefined ? ini.status !== 0 : ini.refusal === quoted(noIniReason(path)))
+    return { kind: 'no-ini', path };
+  if (ini.refusal !== undefined) return refusedThere(host, ini.refusal);
+  const config = parseArchiverConfig(`${ini.lines.join('\n')}\n`);
   if (config.kind === 'problems') {
     const said = config.problems.map(({ line, message }) => `line ${line}: ${message}`).join('; ');
     return unusable(`${path} on ${host} cannot be used: ${quoted(said)}`, 'Correct it there.');
@@ -115,7 +134,10 @@ export async function observePrimary(
       `${path} on ${host} names no standby that is this host: ${quoted(settings.slaves.join(', '))}`,
       `Add it there: cmd_archiver --setup --standby ${deps.hostName}; or run this on one of these hosts.`,
     );
-  const there = await findThere(shell, settings);
+  const file = join(settings.pgdata, 'postmaster.pid');
+  const postmaster = await ask(shell, dataWork('read-file', { path: file, bytes: longestPidFile }));
+  if (postmaster.refusal !== undefined) return refusedThere(host, postmaster.refusal);
+  const there = thereIn(postmaster);
   if (there === undefined)
     return unusable(
       `no server runs on ${host} in ${quoted(settings.pgdata)}`,

@@ -33,9 +33,20 @@ export function keyText({ type, blob, comment }: PublicKey): string {
   return comment === '' ? `${type} ${blob}` : `${type} ${blob} ${comment}`;
 }
 
-/** The line in authorized_keys that lets the other host in: this is the one place where it gets its form. */
-export function authorizedLine(key: PublicKey): string {
-  return keyText(key);
+/**
+ * A host has two keys, because the keys of the other hosts are each for one program of ours there: with the first one
+ * cmd_archiver delivers to an archive and cmd_standby asks it, with the second one cmd_standby asks for the data.
+ */
+export const keySides = ['archive', 'data'] as const;
+export type KeySide = (typeof keySides)[number];
+export type OwnKeys = Readonly<Record<KeySide, PublicKey>>;
+
+/** The comment of a key says which of the two it is. */
+export const keyComment = (side: KeySide, hostName: string): string => `pitrtools-${side}@${hostName}`;
+
+/** Undefined for a key that --setup has not made. */
+export function sideOf({ comment }: PublicKey): KeySide | undefined {
+  return keySides.find((side) => comment.startsWith(`pitrtools-${side}@`));
 }
 
 /** Whether authorized_keys has a key, with whatever options. */

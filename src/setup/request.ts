@@ -4,7 +4,7 @@ import { readPath } from '../config/path-values.ts';
 import { usageError } from '../errors.ts';
 import { type HostAddress, parseAddress } from '../host-address.ts';
 import { quoted } from '../system/printable.ts';
-import { parsePublicKey, type PublicKey } from './public-key.ts';
+import { parsePublicKey, type PublicKey, sideOf } from './public-key.ts';
 
 /** For both programs' tables of flags. */
 export const setupFlags = {
@@ -15,8 +15,8 @@ export const setupFlags = {
   ],
   authorize: [
     'Set up',
-    '--authorize <KEY>',
-    'with --setup: let the other host in, whose --setup has printed this public key',
+    '--authorize <KEY...>',
+    'with --setup: let the other host in, whose --setup has printed these public keys',
   ],
   cluster: [
     'Set up',
@@ -37,7 +37,8 @@ export interface SetupRequest {
   readonly others: readonly HostAddress[];
   readonly cluster: string | undefined;
   readonly archive: string | undefined;
-  readonly authorize: PublicKey | undefined;
+  /** The keys of another host. */
+  readonly authorize: readonly PublicKey[];
   readonly apply: boolean;
   readonly systemd: boolean;
   readonly dryRun: boolean;
@@ -49,7 +50,7 @@ export interface SetupRequest {
 export interface SetupOptions {
   readonly setup?: true;
   readonly apply?: true;
-  readonly authorize?: string;
+  readonly authorize?: readonly string[];
   readonly cluster?: string;
   readonly archive?: string;
   readonly systemd?: true;
@@ -92,10 +93,15 @@ function directoryOf(text: string): string {
 
 function keyOf(text: string): PublicKey {
   const key = parsePublicKey(text);
-  if (key !== undefined) return key;
+  if (key !== undefined && sideOf(key) !== undefined) return key;
+  if (key !== undefined)
+    throw usageError(
+      `--authorize "…${quoted(key.comment, 60)}" is not one of the keys that --setup makes`,
+      'Their comments are pitrtools-archive@HOST and pitrtools-data@HOST: they say what the key is for.',
+    );
   throw usageError(
     `--authorize "${quoted(text, 60)}" is no public key`,
-    "It takes one line in quotes, as --setup on the other host prints it: 'ssh-ed25519 AAAA…'",
+    "It takes lines in quotes, as --setup on the other host prints them: 'ssh-ed25519 AAAA… pitrtools-data@HOST'",
   );
 }
 
@@ -113,7 +119,7 @@ export function setupRequest(
     others,
     cluster,
     archive: archive === undefined ? undefined : directoryOf(archive),
-    authorize: authorize === undefined ? undefined : keyOf(authorize),
+    authorize: (authorize ?? []).map(keyOf),
     apply: options.apply === true,
     systemd: options.systemd === true,
     dryRun: options.dryRun === true,

@@ -2,12 +2,12 @@
 import { stat } from 'node:fs/promises';
 import { findHelpers, installedHelpersSql } from '../postgres/backup-sql.ts';
 import type { Capabilities } from '../postgres/capabilities.ts';
+import { readRoleState, type RoleState, roleStateSql } from '../postgres/standby-role.ts';
 import type { LocalServer } from '../system/libpq-access.ts';
 import { type LocalSql, withLocalSql } from '../system/local-sql.ts';
 import { readPostmaster } from '../system/postmaster.ts';
 import { quoted } from '../system/printable.ts';
 import type { ServerFacts } from './facts.ts';
-import { readRoleState, type RoleState, roleStateSql } from './role-sql.ts';
 import { askedSettings, type CurrentSettings } from './server-wants.ts';
 
 const limitMs = 15_000;
@@ -32,9 +32,7 @@ async function askSettings(sql: LocalSql): Promise<CurrentSettings> {
 async function askRole(sql: LocalSql, role: string): Promise<RoleState> {
   const [row] = await sql(roleStateSql(role));
   const text = (value: unknown): string => (typeof value === 'string' ? value : '');
-  return readRoleState(
-    ['has_group', 'name', 'can_replicate', 'is_member', 'verifier'].map((name) => text(row?.[name])),
-  );
+  return readRoleState(['name', 'can_replicate', 'is_member', 'verifier'].map((name) => text(row?.[name])));
 }
 
 const loadedSql =

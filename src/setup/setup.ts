@@ -24,10 +24,10 @@ import { failureText, runOwn, runStep, sayStep } from './steps.ts';
 /** Each round brings facts that the one before could not see: the key, the login, the other host, the archive. */
 const mostRounds = 8;
 
-async function requireUsableDirectory({ directory, key }: Places): Promise<void> {
-  if (!isPlainPath(key))
+async function requireUsableDirectory({ directory, ssh }: Places): Promise<void> {
+  if (!isPlainPath(ssh))
     throw refusal(
-      `the path ${key} holds a blank or another character that ssh would take for something else`,
+      `the path ${ssh} holds a blank or another character that ssh would take for something else`,
       {
         hint: 'Choose another folder by -C.',
       },
@@ -123,7 +123,7 @@ async function converge(deps: ProgramDeps, first: SetupFacts): Promise<Outcome> 
     // A step without the effect that the next look expects is not repeated.
     const next = plan.steps.filter((step) => !done.has(idOf(step)));
     if (next.length === 0 || round === mostRounds) return { facts, plan, failures };
-    if (!isSaid && next.some(({ kind }) => kind === 'make-key' || kind === 'pin-host')) {
+    if (!isSaid && next.some(({ kind }) => kind === 'make-keys' || kind === 'pin-host')) {
       await sayOwnHostKeys(deps);
       isSaid = true;
     }

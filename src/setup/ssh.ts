@@ -1,6 +1,6 @@
-/** Our own key and the keys of the other hosts: what ssh says of them, and making them. */
+/** Our own keys and the host keys of the others: what ssh says of them, and making them. */
 import { realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
 import { addressText, type HostAddress } from '../host-address.ts';
 import { describeResult, type RunCommand, succeeded } from '../system/command.ts';
@@ -8,23 +8,45 @@ import { ensureDirectory, exists, readIfExists, writeDurably } from '../system/d
 import { removeFile, rename, withTemporaryDirectory } from '../system/files.ts';
 import { quoted } from '../system/printable.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
+import { shellQuote } from '../system/shell-quote.ts';
 import type { RemoteShell, SshTarget } from '../system/ssh.ts';
 import type { Login } from './facts.ts';
 import { type Places, sshWords } from './places.ts';
-import { authorizedLine, isAuthorized, parsePublicKey, type PublicKey } from './public-key.ts';
+import {
+  isAuthorized,
+  keyComment,
+  type KeySide,
+  keySides,
+  type OwnKeys,
+  parsePublicKey,
+  type PublicKey,
+} from './public-key.ts';
 
 const limitMs = 20_000;
 const connectTimeoutS = 10;
 
-export async function readOwnKey({ key }: Places): Promise<PublicKey | undefined> {
+async function readKey(key: string): Promise<PublicKey | undefined> {
   const text = await readIfExists(`${key}.pub`);
   const isWhole = (await readIfExists(key)) !== undefined;
   return text === undefined || !isWhole ? undefined : parsePublicKey(text.toString('utf8'));
 }
 
-/** The private key gets its name last: a key without its public part is made anew. */
-export async function makeKey(run: RunCommand, { ssh, key }: Places, comment: string): Promise<void> {
+export async function readOwnKeys({ keys }: Places): Promise<OwnKeys | undefined> {
+  const archive = await readKey(keys.archive);
+  const data = await readKey(keys.data);
+  return archive === undefined || data === undefined ? undefined : { archive, data };
+}
+
+/** Those that are not there yet. */
+export async function makeKeys(run: RunCommand, { ssh, keys }: Places, hostName: string): Promise<void> {
   await ensureDirectory(ssh);
+  for (const side of keySides)
+    if ((await readKey(keys[side])) === undefined)
+      await makeKey(run, ssh, keys[side], keyComment(side, hostName));
+}
+
+/** The private key gets its name last: a key without its public part is made anew. */
+async function makeKey(run: RunCommand, ssh: string, key: string, comment: string): Promise<void> {
   if ((await readIfExists(key)) !== undefined)
     throw new PitrError(`"${key}" has no usable public part beside it`, {
       hint: `Make it: ssh-keygen -y -f ${key} > ${key}.pub`,
@@ -52,14 +74,14 @@ function targetOf(address: HostAddress, user: string, words: readonly string[]):
   };
 }
 
-/** As from now on: our own key, and the pinned host key. */
-export function ownTarget(places: Places, address: HostAddress, user: string): SshTarget {
-  return targetOf(address, user, sshWords(places, address));
+/** As from now on: one of our own keys, and the pinned host key. */
+export function ownTarget(places: Places, address: HostAddress, user: string, side: KeySide): SshTarget {
+  return targetOf(address, user, sshWords(places, address, side));
 }
 
 /** The pinned host key, but the keys and agents that the user has already. */
 export function usersTarget(places: Places, address: HostAddress, user: string): SshTarget {
-  const words = sshWords(places, address);
+  const words = sshWords(places, address, 'archive');
   const at = words.indexOf('-i');
   const isOurs = (index: number) => index >= at && index < at + 4;
   return targetOf(
@@ -166,37 +188,56 @@ export async function pinHost(
   };
 }
 
-/** Appends a line to authorized_keys of this user; the line must not be there yet. */
-export async function authorizeHere(path: string, directory: string, key: PublicKey): Promise<void> {
-  await ensureDirectory(directory);
+/** A key and the line in authorized_keys that lets it in. */
+interface KeyLine {
+  readonly key: PublicKey;
+  readonly line: string;
+}
+
+/** Appends to authorized_keys of this user the lines of keys that are not there yet. */
+export async function authorizeHere(path: string, lines: readonly KeyLine[]): Promise<void> {
+  await ensureDirectory(dirname(path));
   // A link stays one.
   const real = (await exists(path)) ? await realpath(path) : path;
   const before = (await readIfExists(real))?.toString('utf8') ?? '';
-  if (isAuthorized(before, key)) return;
+  const added = lines.filter(({ key }) => !isAuthorized(before, key)).map(({ line }) => `${line}\n`);
+  if (added.length === 0) return;
   const gap = before === '' || before.endsWith('\n') ? '' : '\n';
-  await writeDurably(real, `${before}${gap}${authorizedLine(key)}\n`);
+  await writeDurably(real, `${before}${gap}${added.join('')}`);
 }
 
-/** The same on another host, which lets the user in by other keys. The line holds no quotes (public-key.ts). */
-export async function sendKey(
+const noProgram = 40;
+
+/** The same on another host, which lets the user in by other keys. `programs`: they must be there, for the lines name them. */
+export async function sendKeys(
   deps: ProgramDeps,
   target: SshTarget,
-  key: PublicKey,
+  lines: readonly KeyLine[],
+  programs: readonly string[],
 ): Promise<'sent' | { readonly reason: string }> {
-  const line = authorizedLine(key);
   const script = [
+    ...programs.map((program) => `[ -x ${shellQuote(program)} ] || exit ${noProgram}`),
     'umask 077 && mkdir -p ~/.ssh && cd ~/.ssh || exit 1',
-    `if grep -qF '${key.type} ${key.blob}' authorized_keys 2>/dev/null; then exit 0; fi`,
+    'touch authorized_keys || exit 1',
     // A last line without a line feed must not swallow ours.
     'if [ -s authorized_keys ] && [ -n "$(tail -c 1 authorized_keys)" ]; then echo >> authorized_keys || exit 1; fi',
-    `printf '%s\\n' '${line}' >> authorized_keys`,
+    ...lines.map(
+      ({ key: { type, blob }, line }) =>
+        `grep -qF '${type} ${blob}' authorized_keys || printf '%s\\n' ${shellQuote(line)} >> authorized_keys || exit 1`,
+    ),
   ].join('\n');
   try {
     const used = await deps.withRemoteShell(deps, target, (shell) => shell.run(script, { limitMs }));
     if (used.kind !== 'used') return { reason: used.reason };
     const { value } = used;
-    if (value.kind === 'done' && value.status === 0) return 'sent';
-    return { reason: value.kind === 'lost' ? value.reason : `exit status ${value.status}` };
+    if (value.kind === 'lost') return { reason: value.reason };
+    if (value.status === 0) return 'sent';
+    return {
+      reason:
+        value.status === noProgram
+          ? `it lacks one of ${programs.join(', ')}: install pitrtools there, at the same place as here`
+          : `exit status ${value.status}`,
+    };
   } catch (error) {
     return { reason: messageOf(error) };
   }

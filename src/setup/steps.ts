@@ -3,29 +3,30 @@ import { realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, PitrError, unreachable } from '../errors.ts';
 import { addressText } from '../host-address.ts';
+import { makeRoleSql } from '../postgres/standby-role.ts';
 import { describeResult, succeeded } from '../system/command.ts';
 import { ensureDirectory, writeDurably } from '../system/durable.ts';
 import { withLocalSql } from '../system/local-sql.ts';
 import { passwordVerifier } from '../system/password-verifier.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
 import { withPsql } from '../system/psql.ts';
+import { authorizedLine, programFor } from './authorized.ts';
 import type { SetupFacts } from './facts.ts';
 import type { SetupStep } from './plan-parts.ts';
 import { psqlThere } from './primary-there.ts';
-import { keyText } from './public-key.ts';
-import { makeRoleSql } from './role-sql.ts';
-import { authorizeHere, makeKey, ownTarget, pinHost, sendKey, tryLogin, usersTarget } from './ssh.ts';
+import { keyText, type PublicKey } from './public-key.ts';
+import { authorizeHere, makeKeys, ownTarget, pinHost, sendKeys, tryLogin, usersTarget } from './ssh.ts';
 
 export function sayStep(step: SetupStep): string {
   switch (step.kind) {
-    case 'make-key':
-      return `make a key for this purpose alone: ${step.path}`;
+    case 'make-keys':
+      return `make two keys for this purpose alone, for the archives and for the data of the other hosts: in ${step.directory}`;
     case 'pin-host':
       return `ask ${addressText(step.address)} for its host key, and pin it`;
     case 'authorize':
-      return `let this key in, in ${step.path}: ${keyText(step.key)}`;
-    case 'send-key':
-      return `let our key in on ${addressText(step.address)}, which lets us in already: append it to ~/.ssh/authorized_keys there`;
+      return `let these keys in, each for one of our programs alone, in ${step.path}: ${step.keys.map(keyText).join('; ')}`;
+    case 'send-keys':
+      return `let our keys in, each for one of our programs alone, on ${addressText(step.address)}, which lets us in already: append them to ~/.ssh/authorized_keys there`;
     case 'write-file':
       return `write ${step.path}`;
     case 'write-hba':
@@ -73,16 +74,15 @@ async function makeRole(deps: ProgramDeps, facts: SetupFacts, role: string, wher
   const verifier = passwordVerifier(method, role, password);
   if (where === 'here') {
     if (server.kind !== 'seen' || server.role === undefined) return;
-    await sqlHere(facts, makeRoleSql(role, server.role, verifier));
+    await sqlHere(facts, [makeRoleSql(role, verifier)]);
     return;
   }
   const [address] = hosts;
   if (primary.kind !== 'seen' || primary.role === undefined || address === undefined) return;
-  const statements = makeRoleSql(role, primary.role, verifier);
-  const { login } = await tryLogin(deps, ownTarget(places, address, me), (shell) =>
-    withPsql(shell, psqlThere(primary, me), deps.log, async (psql) => {
-      for (const statement of statements) await psql.query(statement, limitMs);
-    }),
+  const { login } = await tryLogin(deps, ownTarget(places, address, me, 'data'), (shell) =>
+    withPsql(shell, psqlThere(primary, me), deps.log, (psql) =>
+      psql.query(makeRoleSql(role, verifier), limitMs),
+    ),
   );
   if (login.kind !== 'in') throw new PitrError(`the connection to ${address.host} was lost`);
 }
@@ -105,6 +105,21 @@ async function pin(deps: ProgramDeps, facts: SetupFacts, step: Extract<SetupStep
       ? '   It is the one in your known_hosts.'
       : `   Compare it with what --setup shows on ${host} as its own.`,
   );
+}
+
+const linesFor = (facts: SetupFacts, keys: readonly PublicKey[]) =>
+  keys.map((key) => ({ key, line: authorizedLine(facts, key) }));
+
+async function send(
+  deps: ProgramDeps,
+  facts: SetupFacts,
+  { address, keys }: Extract<SetupStep, { kind: 'send-keys' }>,
+): Promise<void> {
+  const target = usersTarget(facts.places, address, facts.me);
+  const programs = keys.map((key) => programFor(facts, key).program);
+  const sent = await sendKeys(deps, target, linesFor(facts, keys), programs);
+  if (sent !== 'sent')
+    throw new PitrError(`cannot append our keys on ${address.host}`, { detail: sent.reason });
 }
 
 /** Runs one of our programs to its end; its output is shown. */
@@ -147,18 +162,14 @@ async function write(step: Extract<SetupStep, { kind: 'write-file' }>): Promise<
 export async function runStep(deps: ProgramDeps, facts: SetupFacts, step: SetupStep): Promise<void> {
   const { places } = facts;
   switch (step.kind) {
-    case 'make-key':
-      return makeKey(deps.run, places, `pitrtools@${facts.hostName}`);
+    case 'make-keys':
+      return makeKeys(deps.run, places, facts.hostName);
     case 'pin-host':
       return pin(deps, facts, step);
     case 'authorize':
-      return authorizeHere(step.path, dirname(step.path), step.key);
-    case 'send-key': {
-      const sent = await sendKey(deps, usersTarget(places, step.address, facts.me), step.key);
-      if (sent !== 'sent')
-        throw new PitrError(`cannot append our key on ${step.address.host}`, { detail: sent.reason });
-      return;
-    }
+      return authorizeHere(step.path, linesFor(facts, step.keys));
+    case 'send-keys':
+      return send(deps, facts, step);
     case 'write-file':
       return write(step);
     case 'write-hba':

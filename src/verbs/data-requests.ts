@@ -57,6 +57,8 @@ export const dataRequests = {
   'read-file': request({ path, bytes: upTo(longestFile) }, ({ path: file, bytes }) =>
     readFileScript(file, bytes),
   ),
+  /** The INI file of cmd_archiver there, for --setup of a standby. */
+  'ini-file': request({ ini: path }, ({ ini }) => `cat -- ${shellQuote(ini)} 2>/dev/null`),
   /** Succeeds if there is such a file. */
   'is-file': request({ path }, ({ path: file }) => `test -f ${shellQuote(file)}`),
   /** The files below a directory. */

@@ -48,6 +48,11 @@ export interface KeyService {
   readonly end?: () => Promise<void>;
 }
 
+/** A side that is not set up yet serves nothing; `closed` says why. */
+interface ClosedService extends Pick<KeyService, 'served'> {
+  readonly closed: string;
+}
+
 export interface KeyInput {
   readonly startSession: StartSession;
   readonly log: RefusalLog;
@@ -157,17 +162,18 @@ interface Outcome {
 /** Reads one request and carries it out. `isOwnSession`: its standard input is free for a program. */
 async function carryOut(
   io: KeyInput,
-  service: KeyService,
+  service: KeyService | ClosedService,
   line: string,
   runScript: RunScript,
   isOwnSession: boolean,
 ): Promise<Outcome> {
-  const { served, scripts } = service;
   const refuseIt = async (reason: string, more = ''): Promise<Outcome> => {
     io.write(`${refusalMark}${quoted(reason)}${more}\n`);
     await refuse(io, line, reason, more);
     return { status: refusedStatus };
   };
+  if ('closed' in service) return refuseIt(service.closed);
+  const { served, scripts } = service;
   const request = readRequest(line, scripts, served.roles);
   if (request.kind === 'refused')
     return refuseIt(
@@ -188,7 +194,7 @@ async function carryOut(
 }
 
 /** The lines of a session, one request each, behind the opening. */
-async function serveSession(io: KeyInput, service: KeyService): Promise<number> {
+async function serveSession(io: KeyInput, service: KeyService | ClosedService): Promise<number> {
   const shell = localShell(io);
   let count = 0;
   try {
@@ -207,7 +213,7 @@ async function serveSession(io: KeyInput, service: KeyService): Promise<number> 
     return 0;
   } finally {
     await shell.end();
-    await service.end?.();
+    if (!('closed' in service)) await service.end?.();
   }
 }
 
@@ -224,7 +230,7 @@ async function serveCalls(io: KeyInput, service: KeyService): Promise<number> {
   return 0;
 }
 
-async function serveOne(io: KeyInput, service: KeyService, line: string): Promise<number> {
+async function serveOne(io: KeyInput, service: KeyService | ClosedService, line: string): Promise<number> {
   const shell = localShell(io);
   try {
     return (await carryOut(io, service, line, shell.run, true)).status;
@@ -234,12 +240,13 @@ async function serveOne(io: KeyInput, service: KeyService, line: string): Promis
 }
 
 /** @returns the exit status of the session */
-export async function serveKey(io: KeyInput, service: KeyService): Promise<number> {
+export async function serveKey(io: KeyInput, service: KeyService | ClosedService): Promise<number> {
   const { original } = io;
   if (original === undefined || original === '') {
     return refuseSession(io, '');
   }
   if (original === sessionWord) return serveSession(io, service);
+  if ('closed' in service) return serveOne(io, service, original);
   if (original === callsWord) return serveCalls(io, service);
   // On the data side a program that makes it polite may precede it.
   if (/^(?:(?:nice|ionice) .* )?rsync /s.test(original)) {

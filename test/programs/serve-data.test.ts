@@ -123,6 +123,7 @@ describe.each(newestMajors())('a key that is restricted to the data of PostgreSQ
     const path = encodeText;
     const session = `psql 127.0.0.1 ${primary.port} ${primary.user} postgres ${'a'.repeat(24)} ${'b'.repeat(24)}`;
     const nonce = 'c'.repeat(24);
+    const otherPassword = `md5${'0'.repeat(32)}`;
     const attempts: readonly (readonly [string, string?])[] = [
       [''],
       ['id'],
@@ -140,6 +141,7 @@ describe.each(newestMajors())('a key that is restricted to the data of PostgreSQ
       [`read-file ${path(`${pgdata}/PG_VERSION' && id && '`)} 1000`],
       [`read-file ${path(`${pgdata}/PG_VERSION`)} 999999999999`],
       ['is-file /etc/passwd'],
+      ['ini-file /etc/passwd'],
       [`files ${path('/etc')} - -`],
       [`files ${path(host.directory)} - -`],
       [`sizes ${path(pgdata)} ..%2F..%2Fetc%2Fpasswd`],
@@ -160,6 +162,8 @@ describe.each(newestMajors())('a key that is restricted to the data of PostgreSQ
       [session, `${nonce} data-directory ${path("pg_catalog\".pg_ls_dir('/'); --")}\n`],
       [session, `${nonce} start-backup-fast public ${path("pitrtools ' || pg_read_file('x') || '")}\n`],
       [session, `${nonce} data-directory pg_catalog\n`],
+      [session, `${nonce} make-role ${path(primary.user)} ${otherPassword}\n`],
+      [session, `${nonce} make-role pitrtools_x ${path("x' SUPERUSER PASSWORD 'y")}\n`],
       [session, '\\! id\n'],
       ['rsync --server --sender -logDtpre.iLsfxCIvu . /etc/'],
       [`rsync --server -logDtpre.iLsfxCIvu . ${pgdata}/`],
@@ -180,6 +184,13 @@ describe.each(newestMajors())('a key that is restricted to the data of PostgreSQ
       expect({ some, logged }).toMatchObject({ logged: some.length });
     }
     expect(await primary.value('SELECT count(*) FROM seen')).toBe('0');
+    // A role that only has such a name keeps its password.
+    await primary.sql('CREATE ROLE pitrtools_admin SUPERUSER');
+    const admin = await ask(session, `${nonce} make-role pitrtools_admin ${otherPassword}\n`);
+    expect(admin.stderr).toContain('can do more than stream');
+    expect(
+      await primary.value("SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'pitrtools_admin'"),
+    ).toBe('true');
 
     // rsync's daemon: its modules are directories of the cluster, and nothing is written there.
     const module = moduleName(pgdata);

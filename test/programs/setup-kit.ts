@@ -173,9 +173,20 @@ export async function newPair(): Promise<Pair> {
   }
 }
 
-/** The line with the public key of a host, as its --setup prints it for the other one. */
-export function keyOf({ at }: DebianHost): string {
-  return readFileSync(at('/etc/pitrtools/ssh/id_ed25519.pub'), 'utf8').trim();
+/** The line with a public key of a host, as its --setup prints it for the other one. */
+export function keyOf({ at }: DebianHost, side: string): string {
+  return readFileSync(at(`/etc/pitrtools/ssh/id_${side}.pub`), 'utf8').trim();
+}
+
+/** A transfer that comes after its delivery was given up, on a slow machine, lacks no right. */
+const isLate = (line: string): boolean =>
+  /: there is no directory \.incoming\/\S+ in the archive$/.test(line);
+
+/** What the programs of restricted keys have refused on this host. */
+export function refusalsOn(host: DebianHost): readonly string[] {
+  const files = [`${archive}/.cmd_standby.refused`, '/var/lib/postgresql/queues/.archiver/refused'];
+  const lines = files.flatMap((file) => textAt(host, file).split('\n'));
+  return lines.filter((line) => line !== '' && !isLate(line));
 }
 
 export function textAt({ at }: DebianHost, path: string): string {

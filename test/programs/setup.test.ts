@@ -13,6 +13,7 @@ import {
   newPair,
   type Pair,
   pgdata,
+  refusalsOn,
   textAt,
   user,
 } from './setup-kit.ts';
@@ -42,11 +43,11 @@ function typedLines(heading: string): readonly Typed[] {
   });
 }
 
-/** The key that the other host has printed stands where the page has an ellipsis. */
-function withKey(line: string, { alpha, beta }: Pair): string {
-  return line.replace(
-    /'ssh-ed25519 AAAA…[^']*@(alpha|beta)'/,
-    (_, name: string) => `'${keyOf(name === 'alpha' ? alpha : beta)}'`,
+/** The keys that the other host has printed stand where the page has an ellipsis. */
+function withKeys(line: string, { alpha, beta }: Pair): string {
+  return line.replaceAll(
+    /'ssh-ed25519 AAAA…[^']*-(archive|data)@(alpha|beta)'/g,
+    (_, side: string, name: string) => `'${keyOf(name === 'alpha' ? alpha : beta, side)}'`,
   );
 }
 
@@ -74,10 +75,10 @@ describe.skipIf(missing !== undefined)("two new hosts with Debian's layout", () 
     const outputs: Finished[] = [];
     for (const { host, line, shown } of lines) {
       const { type } = host === 'alpha' ? alpha : beta;
-      const result = await type(withKey(line, pair));
+      const result = await type(withKeys(line, pair));
       outputs.push(result);
       expectExit(result, ends[outputs.length - 1] ?? 0);
-      for (const one of shown) expect(result.stdout).toContain(asUser(withKey(one, pair)));
+      for (const one of shown) expect(result.stdout).toContain(asUser(withKeys(one, pair)));
     }
     expect(outputs).toHaveLength(ends.length);
 
@@ -100,6 +101,19 @@ describe.skipIf(missing !== undefined)("two new hosts with Debian's layout", () 
       limitMs: 30_000,
     });
 
+    // Each key is for one program of ours alone.
+    for (const host of [alpha, beta]) {
+      const authorized = textAt(host, '/var/lib/postgresql/.ssh/authorized_keys').trimEnd().split('\n');
+      const programs = authorized.map((each) =>
+        /^restrict,command="\/\S*\/(cmd_\w+) -C (\S+) --serve --roles" ssh-ed25519 /.exec(each),
+      );
+      expect(programs.map((match) => match?.slice(1))).toEqual([
+        ['cmd_standby', '/etc/pitrtools/cmd_standby.ini'],
+        ['cmd_archiver', '/etc/pitrtools/cmd_archiver.ini'],
+      ]);
+      expect(refusalsOn(host)).toEqual([]);
+    }
+
     // Again: nothing is left to do, and nothing changes.
     const before = textAt(alpha, '/etc/pitrtools/cmd_archiver.ini');
     const again = await alpha.type('cmd_archiver --setup --apply');
@@ -120,6 +134,9 @@ describe.skipIf(missing !== undefined)("two new hosts with Debian's layout", () 
     expect(await beta.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
       'pitrtools_alpha|streaming',
     );
+    // WAL goes the other way now.
+    const segment = await beta.sql('SELECT pg_walfile_name(pg_switch_wal())');
+    await eventually(() => textAt(alpha, `${archive}/${segment}`) !== '', { limitMs: 30_000 });
     // It knows the wrong host.
     const wrong = await beta.type('cmd_standby --setup --primary alpha');
     expectExit(wrong, 4);
@@ -127,6 +144,23 @@ describe.skipIf(missing !== undefined)("two new hosts with Debian's layout", () 
     const wrongToo = await alpha.type('cmd_archiver --setup');
     expectExit(wrongToo, 4);
     expect(wrongToo.stderr).toContain('the server here is a standby');
+  });
+
+  test('and with the same keys a crash is followed by -F999, and the former primary rejoins', async () => {
+    const { alpha, beta } = pair;
+    expectExit(await beta.type(`kill -9 $(head -n 1 ${pgdata}/postmaster.pid)`), 0);
+    await eventually(async () => (await beta.type('psql -XAtqc "SELECT 1" postgres')).code !== 0);
+    expectExit(await alpha.type('cmd_standby -F999'), 0);
+    await alpha.sql('INSERT INTO rows VALUES (-1)');
+    expectExit(await beta.type('cmd_standby --rejoin'), 0);
+    await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '202', {
+      limitMs: 30_000,
+    });
+    expect(await alpha.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
+      'pitrtools_beta|streaming',
+    );
+    expectExit(await beta.type('cmd_standby --setup'), 0);
+    expect([...refusalsOn(alpha), ...refusalsOn(beta)]).toEqual([]);
   });
 });
 
@@ -143,13 +177,13 @@ describe.skipIf(missing !== undefined)('--setup', () => {
     const { alpha } = pair;
     const plan = await setUp(alpha, '--standby beta --apply --dry-run');
     expectExit(plan, 0);
-    expect(plan.stdout).toMatch(/^1\. make a key for this purpose alone/m);
+    expect(plan.stdout).toMatch(/^1\. make two keys for this purpose alone/m);
     expect(plan.stdout).toContain('Dry run: nothing was changed.');
     expect(textAt(alpha, '/etc/pitrtools/cmd_archiver.ini')).toBe('');
     const self = await setUp(alpha, '--standby alpha');
     expectExit(self, 4);
     expect(self.stderr).toContain('alpha is this very host');
-    expect(textAt(alpha, '/etc/pitrtools/ssh/id_ed25519')).toBe('');
+    expect(textAt(alpha, '/etc/pitrtools/ssh/id_data')).toBe('');
   });
 
   test('names a host that does not answer, and does the rest; another language changes nothing', async () => {
@@ -184,8 +218,10 @@ describe.skipIf(missing !== undefined)('--setup', () => {
     const again = await setUp(alpha, '--standby beta --apply');
     expectExit(again, 8);
     expect(again.stdout).not.toMatch(/^\d+\. /m);
-    const key = textAt(alpha, '/etc/pitrtools/ssh/id_ed25519.pub');
-    expect(again.stdout).toContain(`cmd_standby --setup --primary alpha --authorize '${key.trim()}'`);
+    const [forArchive, forData] = [keyOf(alpha, 'archive'), keyOf(alpha, 'data')];
+    expect(again.stdout).toContain(
+      `cmd_standby --setup --primary alpha --authorize '${forArchive}' '${forData}'`,
+    );
   });
 
   test('never overwrites a file that was changed by hand: it shows the difference, and the way out', async () => {

@@ -114,6 +114,12 @@ async function archiveReason({ settings }: ArchiverDeps, archive: string): Promi
     : `${archive} is no archive of this cluster here`;
 }
 
+async function ownIni({ iniFile }: ArchiverDeps, { ini }: { readonly ini: string }): Promise<Verdict> {
+  const real = (file: string) => realpath(file).catch(() => resolve(file));
+  const isOwn = iniFile !== undefined && (await real(ini)) === (await real(iniFile));
+  return isOwn ? undefined : `the INI file of this key is ${iniFile ?? ''}, not ${ini}`;
+}
+
 /** Only whether our own programs are there is shown. */
 function archiveProgramReason(program: string, ini: string): Verdict {
   return basename(program) === 'cmd_archiver' && ini.endsWith('.ini')
@@ -124,6 +130,7 @@ function archiveProgramReason(program: string, ini: string): Verdict {
 const checks: { readonly [Name in DataRequestName]: Check<Name> } = {
   alive: fine,
   'read-file': (deps, { path }) => readable(deps, path),
+  'ini-file': ownIni,
   'is-file': (deps, { path }) => readable(deps, path),
   files: (deps, { root }) => wholeTree(deps, root),
   sizes: (deps, { root, paths }) => inside(deps, below(root, paths)),

@@ -37,7 +37,7 @@ async function refuseOtherArchive(
   return `this key is for the archive ${archivedir} (${iniFile}), not for ${meant}`;
 }
 
-/** Other standbys ask whether the archive, and the data directory, are their own. */
+/** Other standbys ask whether the archive, the data directory or its WAL are those of a host that they know. */
 async function refuseOther(
   deps: StandbyDeps,
   name: string,
@@ -52,9 +52,15 @@ async function refuseOther(
   if (name !== 'identity') return refuseOtherArchive(deps, String(values['archive']));
   const { pgdata } = deps.settings;
   const asked = String(values['directory']);
-  const isOwn =
-    resolve(asked) === resolve(pgdata) || (await identityOf(asked)) === (await identityOf(pgdata));
-  return isOwn ? undefined : `the data directory here is ${pgdata}, not ${asked}`;
+  // A switchover asks for pg_wal.
+  for (const own of [pgdata, walDirectoryOf(pgdata)])
+    if (resolve(asked) === resolve(own) || (await isSame(asked, own))) return undefined;
+  return `the data directory here is ${pgdata}, not ${asked}`;
+}
+
+async function isSame(path: string, other: string): Promise<boolean> {
+  const identity = await identityOf(path);
+  return identity !== undefined && identity === (await identityOf(other));
 }
 
 async function receive(deps: StandbyDeps, line: string): Promise<number | { readonly refused: string }> {

@@ -26,7 +26,11 @@ const wordFor = (what: string): string =>
     ? 'helpers "of" no one'.replaceAll('"', '')
     : what.includes('slot')
       ? 'pitrtools_for_hostb_0123456789ab'
-      : 'pitrtools host-b 0123456789abcde';
+      : what.includes('role')
+        ? 'pitrtools_host_b'
+        : what.includes('password')
+          ? 'SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy'
+          : 'pitrtools host-b 0123456789abcde';
 
 test.each(releases)(
   'each statement of PostgreSQL %s is known by its text, and made anew from its name',

@@ -9,7 +9,11 @@ import { parsePublicKey } from '../../../src/setup/public-key.ts';
 import type { SetupRequest } from '../../../src/setup/request.ts';
 
 const blob = Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from('ssh-ed25519'), Buffer.alloc(36, 7)]);
-const key = parsePublicKey(`ssh-ed25519 ${blob.toString('base64')} pitrtools@alpha`);
+const keyFor = (side: string) => {
+  const key = parsePublicKey(`ssh-ed25519 ${blob.toString('base64')} pitrtools-${side}@alpha`);
+  if (key === undefined) throw new Error('no key');
+  return key;
+};
 const pgdata = '/var/lib/postgresql/15/main';
 const hba = '/etc/postgresql/15/main/pg_hba.conf';
 const conf = '/etc/postgresql/15/main/conf.d/pitrtools.conf';
@@ -20,7 +24,7 @@ const request: SetupRequest = {
   others: [{ host: 'beta', port: undefined }],
   cluster: undefined,
   archive: undefined,
-  authorize: undefined,
+  authorize: [],
   apply: false,
   systemd: false,
   dryRun: false,
@@ -53,7 +57,7 @@ const fresh: Extract<ServerFacts, { kind: 'seen' }> = {
   hbaFile: hba,
   isHbaLoaded: true,
   hasHelpers: false,
-  role: { hasGroup: false, role: undefined },
+  role: { role: undefined },
 };
 
 const programs = {
@@ -78,7 +82,7 @@ const base: SetupFacts = {
   programs,
   programFolder: undefined,
   helperFile: '/usr/share/pitrtools/cmd_standby.15.sql',
-  ownKey: key,
+  ownKeys: { archive: keyFor('archive'), data: keyFor('data') },
   authorized: { path: '/var/lib/postgresql/.ssh/authorized_keys', text: '' },
   hosts: [beta],
   ownAddresses: ['192.0.2.1'],
@@ -110,8 +114,8 @@ function written(facts: SetupFacts, plan: Plan): SetupFacts {
 
 describe('the plan of --setup on a primary', () => {
   test('begins with the key, the host key and the INI files', () => {
-    const first = planSetup({ ...base, ownKey: undefined, hosts: [{ ...beta, login: { kind: 'no-key' } }] });
-    expect(kinds(first)).toEqual(['make-key', 'write-file', 'write-file']);
+    const first = planSetup({ ...base, ownKeys: undefined, hosts: [{ ...beta, login: { kind: 'no-key' } }] });
+    expect(kinds(first)).toEqual(['make-keys', 'write-file', 'write-file']);
     const second = planSetup({ ...base, hosts: [{ ...beta, login: { kind: 'unknown-host' } }] });
     expect(kinds(second)).toContain('pin-host');
   });
@@ -173,10 +177,14 @@ describe('the plan of --setup on a primary', () => {
   test('carries the key over ssh where that works already, and shows the command where it does not', () => {
     const denied = (byOwnKeys: boolean) =>
       planSetup({ ...base, hosts: [{ ...beta, login: { kind: 'denied', byOwnKeys } }] });
-    expect(kinds(denied(true))).toContain('send-key');
-    expect(kinds(denied(false))).not.toContain('send-key');
-    expect(lines(denied(false))).toContain(
-      `cmd_standby --setup --primary alpha --authorize 'ssh-ed25519 ${blob.toString('base64')} pitrtools@alpha'`,
+    expect(kinds(denied(true))).toContain('send-keys');
+    expect(kinds(denied(false))).not.toContain('send-keys');
+    expect(lines(denied(false))).toEqual(
+      expect.arrayContaining([
+        `cmd_standby --setup --primary alpha --authorize 'ssh-ed25519 ${blob.toString('base64')} pitrtools-archive@alpha' 'ssh-ed25519 ${blob.toString('base64')} pitrtools-data@alpha'`,
+        `restrict,command="/usr/bin/cmd_standby -C /etc/pitrtools/cmd_standby.ini --serve --roles" ssh-ed25519 ${blob.toString('base64')} pitrtools-archive@alpha`,
+        `restrict,command="/usr/bin/cmd_archiver -C /etc/pitrtools/cmd_archiver.ini --serve --roles" ssh-ed25519 ${blob.toString('base64')} pitrtools-data@alpha`,
+      ]),
     );
   });
 
@@ -250,7 +258,7 @@ describe('the plan of --setup on a standby', () => {
       port: 5432,
       socketDirectory: '/var/run/postgresql',
       hasHelpers: true,
-      role: { hasGroup: true, role: undefined },
+      role: { role: undefined },
     } as const;
     const seen: SetupFacts = { ...standby, primary: there };
     const first = planSetup(seen);

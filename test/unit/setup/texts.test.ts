@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
 import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
+import { makeRoleSql, roleOf, roleStateSql } from '../../../src/postgres/standby-role.ts';
+import { nameStatement } from '../../../src/postgres/statements.ts';
 import { withHbaLines } from '../../../src/setup/hba-block.ts';
 import { archiverIniText, standbyIniText } from '../../../src/setup/ini-texts.ts';
 import { confFileOf, readIniFacts } from '../../../src/setup/observe.ts';
@@ -8,7 +10,6 @@ import { judgeIni, judgeText, markedText } from '../../../src/setup/own-file.ts'
 import { defaultArchive, placesOf, queueDirectoryFor, sshWords } from '../../../src/setup/places.ts';
 import { findOwnName } from '../../../src/setup/primary-there.ts';
 import { isAuthorized, parsePublicKey } from '../../../src/setup/public-key.ts';
-import { makeRoleSql, roleOf } from '../../../src/setup/role-sql.ts';
 import { isVerifierOf, passwordVerifier } from '../../../src/system/password-verifier.ts';
 
 const places = placesOf('primary', '/etc/pitrtools/cmd_archiver.ini');
@@ -18,8 +19,8 @@ describe('the INI files of --setup', () => {
     const archiver = archiverIniText({
       pgdata: '/srv/100%/main',
       standbys: [
-        { name: 'beta', ssh: sshWords(places, { port: undefined }) },
-        { name: '192.0.2.7', ssh: sshWords(places, { port: 2222 }) },
+        { name: 'beta', ssh: sshWords(places, { port: undefined }, 'archive') },
+        { name: '192.0.2.7', ssh: sshWords(places, { port: 2222 }, 'archive') },
       ],
       archive: '/srv/archive',
       queues: '/srv/queues',
@@ -35,7 +36,7 @@ describe('the INI files of --setup', () => {
       pgdata: '/srv/100%/main',
       archive: '/srv/archive',
       archiverIni: '/srv/a.ini',
-      ssh: sshWords(places, { port: 2222 }),
+      ssh: sshWords(places, { port: 2222 }, 'data'),
       user: 'postgres',
       streaming: { role: 'pitrtools_beta', password: 'p%q' },
       programs: undefined,
@@ -169,14 +170,17 @@ describe('a public key', () => {
 test('a role is made once, and never with its password in clear', () => {
   expect(roleOf('Beta.Example-1')).toBe('pitrtools_beta_example_1');
   const verifier = passwordVerifier('scram-sha-256', 'pitrtools_beta', 'secret');
-  expect(makeRoleSql('pitrtools_beta', { hasGroup: false, role: undefined }, verifier)).toEqual([
-    'CREATE ROLE "pitrtools" NOLOGIN',
-    `CREATE ROLE "pitrtools_beta" LOGIN REPLICATION PASSWORD '${verifier}' IN ROLE "pitrtools"`,
-  ]);
-  const role = { canReplicate: false, isMember: true, verifier: '' };
-  expect(makeRoleSql('pitrtools_beta', { hasGroup: true, role }, verifier)).toEqual([
-    `ALTER ROLE "pitrtools_beta" LOGIN REPLICATION PASSWORD '${verifier}'`,
-  ]);
+  const sql = makeRoleSql('pitrtools_beta', verifier);
+  expect(sql).toContain(verifier);
+  expect(sql).not.toContain('secret');
+  // A restricted key can ask for it, and for no other role.
+  expect(nameStatement(sql)).toEqual({ name: 'make-role', words: ['pitrtools_beta', verifier] });
+  expect(nameStatement(roleStateSql('pitrtools_beta'))?.name).toBe('role-state');
+  expect(nameStatement(makeRoleSql('postgres', verifier))).toBeUndefined();
+  expect(nameStatement(makeRoleSql('pitrtools_beta', 'in clear'))).toBeUndefined();
+  expect(nameStatement(makeRoleSql('pitrtools_beta', passwordVerifier('md5', 'x', 'y')))?.words).toHaveLength(
+    2,
+  );
 });
 
 test('a verifier is that of one password alone, and as PostgreSQL computes it', () => {
