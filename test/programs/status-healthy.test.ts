@@ -7,12 +7,20 @@ import { clientProgram, failureMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { mustRun, start } from '../harness/processes.ts';
 import { test } from '../harness/test.ts';
-import { findingsOf, healthyPair, lookOf } from './status-kit.ts';
+import { findingsOf, healthyPair, type Look, lookOf } from './status-kit.ts';
 
 test.override({ major: failureMajors().at(-1) ?? 15 });
 
 /** Seconds without a load, and as many with it. */
 const healthyS = Number(process.env['PITRTOOLS_TEST_HEALTHY_S'] ?? 120);
+
+/** A machine that is very busy may not answer within the limits of a view, which says so: that must pass. */
+async function expectNothingFound(look: Look): Promise<void> {
+  const found = await findingsOf(look);
+  expect(found.filter(({ level }) => level !== 'unknown')).toEqual([]);
+  if (found.length > 0)
+    await eventually(async () => (await findingsOf(look)).length === 0, { what: 'an answer in time' });
+}
 
 function placeOf({ socketDirectory, port, user }: Primary): string[] {
   return ['-h', socketDirectory, '-p', String(port), '-U', user];
@@ -36,7 +44,7 @@ test(
     const watch = async () => {
       let views = 0;
       for (const end = performance.now() + healthyS * 1000; performance.now() < end; views += 1) {
-        for (const look of looks) expect(await findingsOf(look)).toEqual([]);
+        for (const look of looks) await expectNothingFound(look);
         await delay(2_000);
       }
       expect(views).toBeGreaterThan(0);
