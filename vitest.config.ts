@@ -49,9 +49,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 180_000,
           // They wait more than they compute: so many keep all cores busy.
-          maxWorkers: Number(
-            process.env['PITRTOOLS_TEST_WORKERS'] ?? Math.ceil(2.5 * availableParallelism()),
-          ),
+          maxWorkers: Number(process.env['PITRTOOLS_TEST_WORKERS'] ?? 2 * availableParallelism()),
           sequence: { groupOrder: 1 },
         },
       },

@@ -65,14 +65,15 @@ export async function findingsOf(look: Look, args: readonly string[] = []): Prom
 const isSame = (one: Expected, other: Expected): boolean =>
   one.name === other.name && one.level === other.level && (one.about ?? '') === (other.about ?? '');
 
-/** Every view is a look of its own: on a loaded machine the trouble may not have been seen by all of them at first. */
+/**
+ * Every view is a look of its own: on a loaded machine the trouble may not have been seen by all of them at first. One after the
+ * other, because each has a limit of a few seconds.
+ */
 async function requireInAll(look: Look, args: readonly string[], expected: Expected): Promise<void> {
-  const [json, people, nagios, prometheus] = await Promise.all([
-    look(['--json', ...args]),
-    look(args),
-    look(['--nagios', ...args]),
-    look(['--prometheus', ...args]),
-  ]);
+  const json = await look(['--json', ...args]);
+  const people = await look(args);
+  const nagios = await look(['--nagios', ...args]);
+  const prometheus = await look(['--prometheus', ...args]);
   const { level, findings } = JSON.parse(json.stdout) as {
     readonly level: keyof typeof nagiosCodes;
     readonly findings: readonly Finding[];
