@@ -1,9 +1,10 @@
 // Usage: sum-reports.js DIRECTORY [FAILED_PART...]
 // Adds up the reports of vitest in DIRECTORY/*.json: grids of PostgreSQL's and of Node.js's versions
-// (node-VERSION.json) by the scenarios that the tests say they show (test/harness/scenarios.ts), and at the end one
-// plain line with the result.
+// (node-VERSION.json) by the scenarios that the tests say they show (test/harness/scenarios.ts), the failed tests, and
+// at the end one plain line with the result.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { failureLines } from './failures.js';
 import { gridOf, nodeGridOf } from './scenario-grid.js';
 
 const [directory, ...failedParts] = process.argv.slice(2);
@@ -23,6 +24,8 @@ const skipped = sum('numPendingTests') + sum('numTodoTests');
 const failed = Math.max(sum('numFailedTests'), failedParts.length);
 
 for (const line of [...gridOf(reports), ...nodeGridOf(ofNodes)]) console.log(line);
+for (const line of failureLines(named.map(([name, report]) => [name.replace(/\.json$/, ''), report])))
+  console.log(line);
 if (failedParts.length > 0) console.log(`failed: ${failedParts.join(', ')}`);
 if (passed === 0) console.log('no test was run');
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
