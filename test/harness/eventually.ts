@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../../src/errors.ts';
 
 export interface Patience {
   /** How long to keep asking; a minute by default, for slow machines. */
@@ -22,7 +23,9 @@ export async function eventually<T>(
     const answer = await attempt(ask);
     if (answer.kind === 'yes') return answer.value;
     if (Date.now() >= deadline) {
-      throw new Error(`not within ${limitMs} ms: ${what}`, { cause: answer.error });
+      // In the message too: reports of a run keep no cause.
+      const last = answer.error === undefined ? '' : `: ${messageOf(answer.error)}`;
+      throw new Error(`not within ${limitMs} ms: ${what}${last}`, { cause: answer.error });
     }
     await delay(everyMs);
   }
