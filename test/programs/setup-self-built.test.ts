@@ -25,7 +25,7 @@ describe.each(newestMajors())(
       expect(first.stdout).toMatch(/only a restart .*: (?:wal_level, )?archive_mode, listen_addresses\n/);
       expect(first.stdout).toContain(`pg_ctl -D ${primary.pgdata} -m fast restart`);
       // The key of this world's hosts is not ours.
-      expect(first.stdout).toContain(`${beta.address} does not let our key in yet`);
+      expect(first.stdout).toContain(`${beta.address} does not let our keys in yet`);
       expect(await primary.value("SELECT count(*) FROM pg_proc WHERE proname = 'cmd_get_pgdata'")).toBe('1');
       expect(
         await primary.value(
