@@ -120,6 +120,7 @@ function comparable(line: string): string {
   return line
     .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00/g, 'TIME')
     .replaceAll(/\b[0-9A-F]+\/[0-9A-F]+\b/g, 'LSN')
+    .replaceAll(/\b(\d+ min )?\d+(\.\d)? s\b/g, 'SECONDS')
     .replaceAll(/\bcluster \d+/g, 'cluster ID');
 }
 

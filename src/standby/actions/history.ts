@@ -6,7 +6,8 @@ import { quoted } from '../../system/printable.ts';
 import { programVersion } from '../../system/program-root.ts';
 import { whenText } from '../../when.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { type HistoryEvent, readHistory } from '../host/history.ts';
+import { type HistoryEvent, type NotedCourse, readHistory } from '../host/history.ts';
+import { isRehearsed, phasesText } from '../recovery/phases.ts';
 
 /** The form of --json: it changes when a field is removed or changes its meaning. */
 const jsonVersion = 1;
@@ -22,6 +23,13 @@ function markWords(mark: string): string {
   return left === undefined ? mark : describeLeft(left);
 }
 
+function rtoWords(before: string, { rtoSeconds, phases = [] }: NotedCourse): string {
+  if (rtoSeconds === undefined) return '';
+  const parts = phases.filter(({ name }) => isRehearsed(name));
+  const inParts = parts.length === 0 ? '' : ` (${quoted(phasesText(parts), 300)})`;
+  return `${before}RTO ${durationText(rtoSeconds)}${inParts}`;
+}
+
 /** Lower case, no full stop. */
 function words(event: HistoryEvent): string {
   switch (event.kind) {
@@ -30,7 +38,7 @@ function words(event: HistoryEvent): string {
     case 'standby-started':
       return 'started as a standby (-S)';
     case 'promoted':
-      return `${promotions[event.by]}, timeline ${event.timeline ?? 'not determined'}; the primary was ${event.primary}`;
+      return `${promotions[event.by]}, timeline ${event.timeline ?? 'not determined'}; the primary was ${event.primary}${rtoWords('; ', event)}`;
     case 'recovered':
       return `recovered to ${event.target}, then ${event.action === 'pause' ? 'paused' : 'shut down'}`;
     case 'follows':
@@ -43,7 +51,7 @@ function words(event: HistoryEvent): string {
       return `the primary was put back into service, timeline ${event.timeline}`;
     case 'drilled':
       return event.result === 'passed'
-        ? `drill passed${event.rtoSeconds === undefined ? '' : `, RTO ${durationText(event.rtoSeconds)}`}`
+        ? `drill passed${rtoWords(', ', event)}`
         : `drill failed: ${quoted(event.reason ?? '', 300)}`;
     case 'left-marked':
       return `marked: ${markWords(event.mark)}${event.moved > 0 ? `; ${event.moved} segments moved aside` : ''}`;

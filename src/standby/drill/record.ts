@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import { writeDurably } from '../../system/durable.ts';
 import { readIfExists } from '../../system/durable.ts';
-import { type Checked, type Guarded, is, parseJson } from '../../system/json.ts';
+import { type Checked, is, parseJson } from '../../system/json.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { isPhase } from '../recovery/phases.ts';
 import { lastName } from './place.ts';
 
-const isPhase = is.object({ name: is.text, seconds: is.number });
 const isCheck = is.object({
   name: is.text,
   result: is.oneOf('passed', 'failed', 'not checked'),
@@ -70,7 +70,6 @@ const lastFields = {
 } as const;
 
 export type LastDrill = Checked<typeof lastFields>;
-export type Phase = Guarded<typeof isPhase>;
 
 function pathOf(directory: string): string {
   return join(directory, lastName);

@@ -1,6 +1,7 @@
 /** The report of a drill for people. Pure. */
 import { durationText, rateText, sizeText } from '../../amounts.ts';
 import { quoted } from '../../system/printable.ts';
+import { phasesText } from '../recovery/phases.ts';
 import type { DrillReport } from './record.ts';
 
 const unknown = 'not determined';
@@ -31,12 +32,11 @@ export const copies = {
 export function describeDrill(report: DrillReport): readonly string[] {
   const { result, failure, copy, stoppedSeconds, target, phases, rtoSeconds, diskBytes, checks, timeline } =
     report;
-  const phase = phases.map(({ name, seconds }) => `${name} ${durationText(seconds)}`).join(', ');
   return [
     `Drill ${result}${target === undefined ? '' : `, to ${quoted(target, 200)}`}`,
     `Copy: ${copies[copy]}${stoppedSeconds === undefined ? '' : `, for ${durationText(stoppedSeconds)}`}; it took ${diskBytes === undefined ? unknown : sizeText(diskBytes)}`,
     `RTO: ${rtoSeconds === undefined ? unknown : durationText(rtoSeconds)}${timeline === undefined ? '' : `, to a server that takes writes on timeline ${timeline}`}`,
-    `Phases: ${phase}`,
+    `Phases: ${phasesText(phases)}`,
     replayLine(report),
     rpoLine(report),
     ...checks.map(

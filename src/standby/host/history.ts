@@ -12,8 +12,19 @@ import { type Checked, type Fields, is } from '../../system/json.ts';
 import { takeLock } from '../../system/lock.ts';
 import { sentinelName } from '../../system/sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { isPhase } from '../recovery/phases.ts';
 
 const noted = { at: isTime, ...callerFields };
+
+/** The same of a failover and of a drill, so that they can be compared. */
+const courseFields = {
+  rtoSeconds: is.optional(is.number),
+  phases: is.optional(is.listOf(isPhase)),
+  replayedTo: is.optional(is.text),
+  lastCommit: is.optional(is.text),
+};
+
+export type NotedCourse = Checked<typeof courseFields>;
 
 const eventFields = {
   'base-backup': { ...noted, label: is.text, startLsn: is.text, source: is.optional(is.text) },
@@ -26,6 +37,7 @@ const eventFields = {
     /** The host of the old primary. */
     primary: is.text,
     timeline: is.optional(is.number),
+    ...courseFields,
   },
   /** A recovery ended at its target without a promotion. */
   recovered: { ...noted, action: is.oneOf('pause', 'shutdown'), target: is.text },
@@ -43,7 +55,7 @@ const eventFields = {
   drilled: {
     ...noted,
     result: is.oneOf('passed', 'failed'),
-    rtoSeconds: is.optional(is.number),
+    ...courseFields,
     reason: is.optional(is.text),
   },
   'left-taken-back': { ...noted, mark: is.text },
@@ -98,11 +110,13 @@ export async function notePromotion(
   by: 'failover' | 'recovery' | 'switchover',
   primary: string,
   timeline: number | undefined,
+  course: NotedCourse = {},
 ): Promise<void> {
   const before = await readHistory(deps).catch(() => undefined);
   const isNoted = before?.entries.some((event) => event.kind === 'promoted' && event.timeline === timeline);
   if (timeline !== undefined && isNoted === true) return;
-  await noteHistory(deps, { kind: 'promoted', by, primary, ...(timeline === undefined ? {} : { timeline }) });
+  const onto = timeline === undefined ? {} : { timeline };
+  await noteHistory(deps, { kind: 'promoted', by, primary, ...onto, ...course });
 }
 
 /** A standby was seen to follow that host. */

@@ -1,6 +1,6 @@
 import { exitCodes, messageOf, PitrError } from '../../errors.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { bindSteps, type BoundStep, type StepTable } from './step-table.ts';
+import { type Around, bindSteps, type BoundStep, type StepTable } from './step-table.ts';
 
 export function printPlan(deps: Pick<StandbyDeps, 'report'>, steps: readonly BoundStep[]): void {
   if (steps.length === 0) deps.report('Nothing to do.');
@@ -75,8 +75,9 @@ export async function perform<S extends { readonly kind: string }, C>(
   steps: readonly S[],
   table: StepTable<S, C>,
   context: C,
+  around?: Around<S>,
 ): Promise<boolean> {
-  const bound = bindSteps(steps, table, context);
+  const bound = bindSteps(steps, table, context, around);
   if (dryRun) printPlan(deps, bound);
   else await carryOut(deps, bound);
   return !dryRun;

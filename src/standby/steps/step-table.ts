@@ -38,19 +38,24 @@ export interface BoundStep {
   readonly leavesNothing: boolean;
 }
 
+/** Carries out a step, with something before and after it, such as a clock. */
+export type Around<S> = (step: S, run: () => Promise<void>) => Promise<void>;
+
 export function bindSteps<S extends { readonly kind: string }, C>(
   steps: readonly S[],
   table: StepTable<S, C>,
   context: C,
+  around: Around<S> = (_, run) => run(),
 ): readonly BoundStep[] {
   return steps.map((step) => {
     // The compiler cannot relate a step's kind to its entry; the type of the table guarantees it.
     const { say, run, undo, leavesNothing = false } = table[step.kind as S['kind']] as StepEntry<S, C>;
     return {
       say: () => say(step, context),
-      run: async () => {
-        await run(context, step);
-      },
+      run: () =>
+        around(step, async () => {
+          await run(context, step);
+        }),
       undo: async () => undo?.(context, step),
       leavesNothing,
     };

@@ -1,6 +1,7 @@
 import { exitCodes, PitrError } from '../../../errors.ts';
 import type { FailoverOptions, StandbyDeps } from '../../deps.ts';
 import { describeLiveness } from '../../primary/liveness/verdict.ts';
+import type { Phase } from '../../recovery/phases.ts';
 import { hasUnfinishedFailover } from '../../recovery/unfinished-failover.ts';
 import { askAgain } from '../../siblings/observe.ts';
 import { perform } from '../../steps/carry-out.ts';
@@ -10,6 +11,7 @@ import { sayNotFenced, withFenced } from './fence.ts';
 import { sayLogin } from './local-login.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
 import { observeFailover, withComparison } from './observe.ts';
+import { timed, timedLook, timedSteps } from './phases.ts';
 import { fenceStepsOf, fetchSteps, planFailover } from './plan.ts';
 import { reportFailover } from './report.ts';
 import { roleOf } from './role.ts';
@@ -61,9 +63,18 @@ function sayState(deps: StandbyDeps, facts: FailoverFacts): void {
     deps.log.warning(`the trigger file "${facts.triggerFile}" is there: remove it before the next -S`);
 }
 
+/** A plan, and what this run has changed before it. */
+interface Prepared {
+  readonly facts: FailoverFacts;
+  readonly steps: readonly FailoverStep[];
+  /** Sentences. */
+  readonly changes: readonly string[];
+  readonly phases: Phase[];
+}
+
 /** The archive has more WAL than when the first plan was made. */
-async function observeAgain(deps: StandbyDeps, before: FailoverFacts): Promise<FailoverFacts> {
-  const here = await observeHere(deps);
+async function observeAgain(deps: StandbyDeps, { facts: before, phases }: Prepared): Promise<FailoverFacts> {
+  const here = await timed(deps, phases, 'planning', () => observeHere(deps));
   const siblings = await withComparison(deps, here, before.siblings);
   // WAL that was fetched, and cannot be replayed all the same, is an objection of the archive.
   const comparison = { ...siblings.comparison, fetches: [] };
@@ -71,17 +82,14 @@ async function observeAgain(deps: StandbyDeps, before: FailoverFacts): Promise<F
 }
 
 /** The primary may have shipped WAL until it was fenced. */
-async function observeAfterFence(deps: StandbyDeps, before: FailoverFacts): Promise<FailoverFacts> {
-  const [here, others] = await Promise.all([observeHere(deps), askAgain(deps, before.siblings)]);
-  return { ...before, ...here, siblings: await withComparison(deps, here, others) };
-}
-
-/** A plan, and what this run has changed before it. */
-interface Prepared {
-  readonly facts: FailoverFacts;
-  readonly steps: readonly FailoverStep[];
-  /** Sentences. */
-  readonly changes: readonly string[];
+function observeAfterFence(deps: StandbyDeps, { facts: before, phases }: Prepared): Promise<FailoverFacts> {
+  return timedLook(deps, phases, async (planning) => {
+    const [here, others] = await Promise.all([
+      planning(() => observeHere(deps)),
+      askAgain(deps, before.siblings),
+    ]);
+    return { ...before, ...here, siblings: await withComparison(deps, here, others) };
+  });
 }
 
 /** After a change, a refusal is none any more that changed nothing. */
@@ -110,18 +118,19 @@ function sayNewlyOverruled(deps: StandbyDeps, before: FailoverFacts, now: Failov
 async function fenceAndPlan(
   deps: StandbyDeps,
   options: FailoverOptions,
-  { facts, steps }: Prepared,
+  planned: Prepared,
 ): Promise<Prepared> {
+  const { facts, phases } = planned;
   const fence = fenceStepsOf(facts);
-  if (fence.length === 0) return { facts, steps, changes: [] };
-  const run = newRun(deps, facts);
-  await perform(deps, options, fence, failoverSteps, run);
+  if (fence.length === 0) return planned;
+  const run = newRun(deps, facts, phases);
+  await perform(deps, options, fence, failoverSteps, run, timedSteps(deps, phases));
   const changes = run.isFenced === true ? ['The old primary was fenced.'] : [];
   return afterChanges(changes, async () => {
-    const again = withFenced(await observeAfterFence(deps, facts), run);
-    const planned = planFailover(again);
+    const again = withFenced(await observeAfterFence(deps, planned), run);
+    const steps = planFailover(again);
     sayNewlyOverruled(deps, facts, again);
-    return { facts: again, steps: planned, changes };
+    return { facts: again, steps, changes, phases };
   });
 }
 
@@ -131,20 +140,24 @@ async function fetchAndPlan(
   options: FailoverOptions,
   before: Prepared,
 ): Promise<Prepared> {
-  const { facts } = before;
+  const { facts, phases } = before;
   if (facts.siblings.comparison.fetches.length === 0) return before;
-  await perform(deps, options, fetchSteps(facts), failoverSteps, newRun(deps, facts));
+  const run = newRun(deps, facts, phases);
+  await perform(deps, options, fetchSteps(facts), failoverSteps, run, timedSteps(deps, phases));
   const changes = [...before.changes, 'The WAL that was fetched from other standbys stays in archivedir.'];
   return afterChanges(changes, async () => {
-    const again = await observeAgain(deps, facts);
-    return { facts: again, steps: planFailover(again), changes };
+    const again = await observeAgain(deps, before);
+    return { facts: again, steps: planFailover(again), changes, phases };
   });
 }
 
 /** `-F999`: turns the standby into a production server, unless the primary is alive. */
 export async function failover(deps: StandbyDeps, options: FailoverOptions): Promise<number> {
-  const first = await observeFailover(deps, options);
-  const planned: Prepared = { facts: first, steps: planFailover(first), changes: [] };
+  const phases: Phase[] = [];
+  const first = await timedLook(deps, phases, (planning) =>
+    observeFailover(deps, options, { here: () => planning(() => observeHere(deps)) }),
+  );
+  const planned: Prepared = { facts: first, steps: planFailover(first), changes: [], phases };
   sayOverruled(deps, listFailoverObjections(first), first.force);
   sayLiveness(deps, first);
   sayState(deps, first);
@@ -162,10 +175,10 @@ export async function failover(deps: StandbyDeps, options: FailoverOptions): Pro
 async function promote(
   deps: StandbyDeps,
   options: FailoverOptions,
-  { facts, steps }: Prepared,
+  { facts, steps, phases }: Prepared,
 ): Promise<number> {
-  const run = newRun(deps, facts);
-  if (!(await perform(deps, options, steps, failoverSteps, run))) return 0;
+  const run = newRun(deps, facts, phases);
+  if (!(await perform(deps, options, steps, failoverSteps, run, timedSteps(deps, phases)))) return 0;
   const role = roleOf(facts, isPausedAtTarget(facts));
   const isDoneBefore = role.kind === 'taken' && !steps.some(({ kind }) => kind === 'declare-left');
   return reportFailover(run, facts, isDoneBefore ? undefined : role);

@@ -45,8 +45,9 @@ function usualLooks(deps: StandbyDeps): Looks {
 export async function observeFailover(
   deps: StandbyDeps,
   { force, takeRole: takesRole }: Pick<FailoverOptions, 'force' | 'takeRole'>,
-  looks = usualLooks(deps),
+  changed: Partial<Looks> = {},
 ): Promise<FailoverFacts> {
+  const looks = { ...usualLooks(deps), ...changed };
   const [liveness, here, others] = await Promise.all([
     looks.primary(),
     sayWherePrimaryIsHere(deps).then(looks.here),

@@ -1,9 +1,11 @@
+import { durationText } from '../../../amounts.ts';
 import { exitCodes } from '../../../errors.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
 import { formatUtc } from '../../../postgres/timestamp.ts';
-import { notePromotion } from '../../host/history.ts';
+import { type NotedCourse, notePromotion } from '../../host/history.ts';
 import { publicName } from '../../peers/peer.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
+import { phasesText, rtoOf } from '../../recovery/phases.ts';
 import type { SiblingFacts } from '../../siblings/observe.ts';
 import { beginningOf } from './all-replayed.ts';
 import type { FailoverFacts } from './facts.ts';
@@ -26,7 +28,10 @@ export type Archiving =
   | { readonly kind: 'unknown'; readonly reason: string };
 
 /** The result of a failover; undefined means that a fact could not be determined. */
-export interface Outcome extends Pick<FailoverRun, 'timeline' | 'replayed' | 'archiveEnd' | 'archiving'> {
+export interface Outcome extends Pick<
+  FailoverRun,
+  'timeline' | 'replayed' | 'archiveEnd' | 'archiving' | 'phases'
+> {
   /** The start of the new timeline, according to its history file. */
   readonly openedAt: string | undefined;
   readonly liveness: Liveness;
@@ -76,6 +81,19 @@ function describeReplayed({ openedAt, replayed }: Outcome): string {
   return `Replayed to ${lsn ?? `a place that is ${notDetermined}`}; time of the last commit: ${commit}`;
 }
 
+/** Undefined if an earlier run has promoted the server. */
+function ownRto({ phases }: Pick<Outcome, 'phases'>): number | undefined {
+  return phases.some(({ name }) => name === 'promotion') ? rtoOf(phases) : undefined;
+}
+
+function describeTimes({ phases }: Pick<Outcome, 'phases'>): readonly string[] {
+  const rto = ownRto({ phases });
+  return [
+    ...(rto === undefined ? [] : [`RTO: ${durationText(rto)}, counted as in a drill`]),
+    `Phases: ${phasesText(phases)}`,
+  ];
+}
+
 function archivingStep(archiving: Archiving | undefined): string {
   switch (archiving?.kind) {
     case 'nothing':
@@ -114,9 +132,21 @@ export function describeOutcome(outcome: Outcome): readonly string[] {
     describeEnd(outcome.archiveEnd),
     describeOldPrimary(outcome),
     ...(others === undefined ? [] : [...describeLoss(others.siblings), ...describeRole(others.role)]),
+    ...describeTimes(outcome),
     'Next:',
     ...nextSteps(outcome).map((step) => `  - ${step}`),
   ];
+}
+
+/** What a drill notes, too. */
+function courseOf({ phases, replayed }: Pick<FailoverRun, 'phases' | 'replayed'>): NotedCourse {
+  const rtoSeconds = ownRto({ phases });
+  return {
+    phases,
+    ...(rtoSeconds === undefined ? {} : { rtoSeconds }),
+    ...(replayed?.lsn === undefined ? {} : { replayedTo: formatLsn(replayed.lsn) }),
+    ...(replayed?.time === undefined ? {} : { lastCommit: formatUtc(replayed.time) }),
+  };
 }
 
 /**
@@ -135,7 +165,7 @@ export async function reportFailover(
   const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
   const { left, informed } = run;
   const others = role === undefined ? undefined : { siblings, role: { role, left, informed } };
-  await notePromotion(deps, by, deps.settings.master_public_ip, timeline);
+  await notePromotion(deps, by, deps.settings.master_public_ip, timeline, courseOf(run));
   const isFenced = run.isFenced ?? fence.kind === 'done';
   const outcome = { ...run, openedAt, liveness, isFenced, others, hostName: publicName(deps) };
   for (const line of describeOutcome(outcome)) deps.report(line);

@@ -1,6 +1,7 @@
 import { PitrError } from '../../../errors.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import type { PromotionRecord } from '../../host/backup-record/record.ts';
+import type { Phase } from '../../recovery/phases.ts';
 import type { Replayed } from '../../recovery/replayed.ts';
 import { notStartedHere } from '../../server/local-server.ts';
 import { serverOf } from '../../server/server.ts';
@@ -13,6 +14,8 @@ import type { LeftResult } from './role.ts';
 
 /** The server that the steps work on, and the results that later steps or the report need. */
 export interface FailoverRun extends ServerContext {
+  /** How long each part of this run took. */
+  readonly phases: Phase[];
   /** From 'begun' on, the server may open as soon as it has no more WAL, even if this run ends. */
   opening: 'not begun' | 'begun' | 'done';
   /** Names this run in the record of pgdata, from before the server can open. */
@@ -37,8 +40,10 @@ export interface FailoverRun extends ServerContext {
 export function newRun(
   deps: StandbyDeps,
   { directory, isAllReplayed }: Pick<LocalFacts, 'directory' | 'isAllReplayed'>,
+  phases: Phase[] = [],
 ): FailoverRun {
   return {
+    phases,
     server: serverOf(deps, directory.capabilities),
     started: notStartedHere,
     opening: 'not begun',

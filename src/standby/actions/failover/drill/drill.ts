@@ -19,7 +19,7 @@ import { checkPages } from '../../../drill/page-check.ts';
 import { drillParameters } from '../../../drill/parameters.ts';
 import { claimPlace, discard, type DrillPlace, drillPlace, requirePlace } from '../../../drill/place.ts';
 import { beModest, sharedBuffers } from '../../../drill/politeness.ts';
-import { type DrillReport, type Phase, recordDrill } from '../../../drill/record.ts';
+import { type DrillReport, recordDrill } from '../../../drill/record.ts';
 import { bytesIn, requireRoom, sharesBlocks } from '../../../drill/room.ts';
 import { compareCounts, countRows, type RowCounts } from '../../../drill/row-counts.ts';
 import { copies, describeDrill } from '../../../drill/show.ts';
@@ -30,10 +30,12 @@ import { type Watched, watched } from '../../../drill/watch.ts';
 import { actionLockPath, isRunningRefusal } from '../../../host/action-lock.ts';
 import { noteHistory } from '../../../host/history.ts';
 import { lookAtPrimary } from '../../../primary/liveness/liveness.ts';
+import { type Phase, rtoOf } from '../../../recovery/phases.ts';
 import { stopServerProgram } from '../../../server/local-server.ts';
 import { serverOf } from '../../../server/server.ts';
 import { observeServer } from '../../../server/server-state.ts';
 import { comesTrue } from '../../../server/wait.ts';
+import { timed } from '../phases.ts';
 import { commitTime, openCopy, type Opened } from './run.ts';
 
 /** The form of --json: it changes when a field is removed or changes its meaning. */
@@ -65,16 +67,6 @@ type Drilling = Readonly<{
 /** Undoing must not be interrupted by the signal that made it necessary. */
 function withoutAbort(deps: StandbyDeps): StandbyDeps {
   return { ...deps, ...systemClock(), signal: new AbortController().signal, withLocalSql };
-}
-
-/** Also of a phase that fails. */
-async function timed<T>({ deps, course }: Drilling, name: string, use: () => Promise<T>): Promise<T> {
-  const beganMs = deps.monotonicMs();
-  try {
-    return await use();
-  } finally {
-    course.phases.push({ name, seconds: (deps.monotonicMs() - beganMs) / 1000 });
-  }
 }
 
 async function askPrimary({ deps, course }: Drilling): Promise<void> {
@@ -197,13 +189,13 @@ async function rehearse(drilling: Drilling): Promise<void> {
   const { deps, origin, place, options, course } = drilling;
   const view = await makeView(deps, origin, place);
   try {
-    const { copy, rowsBefore } = await timed(drilling, 'copy', () => makeIt(drilling, view));
+    const { copy, rowsBefore } = await timed(deps, course.phases, 'copy', () => makeIt(drilling, view));
     await askPrimary(drilling);
     await beModest(deps);
     const opened = await openCopy(copy, options.target, course.phases);
     course.opened = opened;
     await view.end();
-    await timed(drilling, 'checks', () => checkAll(drilling, rowsBefore, opened));
+    await timed(deps, course.phases, 'checks', () => checkAll(drilling, rowsBefore, opened));
     course.diskBytes = await bytesIn(place.run);
   } finally {
     await view.end().catch((error: unknown) => {
@@ -227,13 +219,8 @@ function rpoOf({ opened, primary }: Course): DrillReport['rpo'] {
   return { ...commit, ...known, bytes, ...seconds };
 }
 
-const rtoPhases = ['start', 'replay', 'promotion', 'completion'];
-
 function reportOf({ deps, origin, course }: Drilling, failure: PitrError | undefined): DrillReport {
   const { opened, phases, checks, diskBytes, stoppedSeconds, startedMs } = course;
-  const rtoSeconds = phases
-    .filter(({ name }) => rtoPhases.includes(name))
-    .reduce((sum, { seconds }) => sum + seconds, 0);
   const why = failure && {
     message: failure.message,
     ...(failure.detail === undefined ? {} : { detail: failure.detail }),
@@ -252,7 +239,7 @@ function reportOf({ deps, origin, course }: Drilling, failure: PitrError | undef
     ...(stoppedSeconds === undefined ? {} : { stoppedSeconds }),
     ...(opened?.target === undefined ? {} : { target: opened.target }),
     phases,
-    ...(opened === undefined ? {} : { rtoSeconds }),
+    ...(opened === undefined ? {} : { rtoSeconds: rtoOf(phases) }),
     ...(opened?.timeline === undefined ? {} : { timeline: opened.timeline }),
     ...(opened?.replay === undefined ? {} : { replay: opened.replay }),
     rpo: rpoOf(course),
@@ -280,11 +267,14 @@ async function conclude(drilling: Drilling, failure: PitrError | undefined): Pro
   const { deps, options, place } = drilling;
   const report = reportOf(drilling, failure);
   const before = await recordDrill(deps, place.directory, report);
-  const { result, rtoSeconds } = report;
+  const { result, rtoSeconds, phases, replay, rpo } = report;
   await noteHistory(deps, {
     kind: 'drilled',
     result,
+    phases,
     ...(rtoSeconds === undefined ? {} : { rtoSeconds }),
+    ...(replay === undefined ? {} : { replayedTo: replay.to }),
+    ...(rpo.lastCommit === undefined ? {} : { lastCommit: rpo.lastCommit }),
     ...(failure === undefined ? {} : { reason: failure.message }),
   });
   if (options.json) showJson(report);

@@ -3,7 +3,8 @@ import { formatLsn } from '../../../../postgres/lsn.ts';
 import { formatUtc } from '../../../../postgres/timestamp.ts';
 import { nextRecordOf } from '../../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../../deps.ts';
-import type { DrillReport, Phase } from '../../../drill/record.ts';
+import type { DrillReport } from '../../../drill/record.ts';
+import { type Phase, replaySeconds } from '../../../recovery/phases.ts';
 import { askReplayed, type Replayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import type { Server } from '../../../server/server.ts';
@@ -11,9 +12,10 @@ import { carryOut } from '../../../steps/carry-out.ts';
 import { bindSteps } from '../../../steps/step-table.ts';
 import { observeHere } from '../facts.ts';
 import { dated, observeForTarget } from '../point-in-time/facts.ts';
+import { timed, timedSteps } from '../phases.ts';
 import { type RecoveryRun, recoverySteps } from '../point-in-time/steps.ts';
 import { newRun } from '../run.ts';
-import { phaseOf, planRehearsal, planTargetRehearsal, rehearsed } from './plan.ts';
+import { planRehearsal, planTargetRehearsal, rehearsed } from './plan.ts';
 
 /** The copy after it was opened. */
 export interface Opened {
@@ -33,13 +35,6 @@ async function plan(copy: StandbyDeps, asked: RequestedTarget | undefined) {
   return { facts, ...planTargetRehearsal({ ...facts, ...forTarget }, requested) };
 }
 
-/** Adds the time of each step to its phase. */
-function addTo(phases: Phase[], name: string, seconds: number): void {
-  const last = phases.at(-1);
-  if (last?.name === name) phases.splice(-1, 1, { name, seconds: last.seconds + seconds });
-  else phases.push({ name, seconds });
-}
-
 function replayOf(
   from: bigint | undefined,
   { lsn: to }: Replayed,
@@ -57,31 +52,16 @@ export async function openCopy(
   asked: RequestedTarget | undefined,
   phases: Phase[],
 ): Promise<Opened> {
-  const { facts, steps, shown } = await plan(copy, asked);
-  const run: RecoveryRun = { ...newRun(copy, facts), place: facts.place, shown: shown ?? '' };
-  const bound = bindSteps(steps, recoverySteps, run).map((step, index) => ({
-    ...step,
-    run: async () => {
-      const beganMs = copy.monotonicMs();
-      const name = phaseOf(steps[index] ?? { kind: 'promote' }) ?? 'completion';
-      try {
-        await step.run();
-      } finally {
-        addTo(phases, name, (copy.monotonicMs() - beganMs) / 1000);
-      }
-    },
-  }));
-  await carryOut(copy, bound);
+  const { facts, steps, shown } = await timed(copy, phases, 'planning', () => plan(copy, asked));
+  const run: RecoveryRun = { ...newRun(copy, facts, phases), place: facts.place, shown: shown ?? '' };
+  await carryOut(copy, bindSteps(steps, recoverySteps, run, timedSteps(copy, phases)));
   const replayed = run.reached ?? run.replayed ?? (await askReplayed(run.server));
-  const seconds = phases
-    .filter(({ name }) => name === 'start' || name === 'replay' || name === 'promotion')
-    .reduce((sum, phase) => sum + phase.seconds, 0);
   return {
     server: run.server,
     timeline: run.timeline,
     target: shown,
     replayed,
-    replay: replayOf(nextRecordOf(facts.directory, undefined), replayed, seconds),
+    replay: replayOf(nextRecordOf(facts.directory, undefined), replayed, replaySeconds(phases)),
   };
 }
 

@@ -72,6 +72,7 @@ describe('action_fence', () => {
       isFenced: true,
       others: undefined,
       hostName: 'beta',
+      phases: [],
     };
     const [, , , line] = describeOutcome({ ...outcome, liveness: alive });
     expect(line).toMatch(/^The old primary was alive, and action_fence has succeeded\. /);

@@ -11,15 +11,25 @@ const known: Outcome = {
   archiving: { kind: 'command', ini: '/etc/cmd_archiver.ini' },
   others: undefined,
   hostName: 'beta',
+  phases: [
+    { name: 'probe', seconds: 3 },
+    { name: 'start', seconds: 1.25 },
+    { name: 'replay', seconds: 70 },
+    { name: 'promotion', seconds: 0.5 },
+    { name: 'completion', seconds: 0.25 },
+    { name: 'action', seconds: 9 },
+  ],
 };
 
 describe('the report of a failover', () => {
   test("names the server's new state, the end of replay, and the WAL that may remain elsewhere", () => {
-    expect(describeOutcome(known).slice(0, 5)).toEqual([
+    expect(describeOutcome(known).slice(0, 7)).toEqual([
       'This server is the primary now, on timeline 2, which begins at LSN 0/5000110',
       'Replayed to LSN 0/5000110; time of the last commit: 2026-11-25 17:40:08.123456+00',
       'All WAL in the archive was replayed, to segment 000000010000000000000005',
       'The old primary was found dead. It may hold WAL that was never shipped (3 files wait there): transactions in that WAL are missing here',
+      'RTO: 1 min 12 s, counted as in a drill',
+      'Phases: probe 3.0 s, start 1.3 s, replay 1 min 10 s, promotion 0.5 s, completion 0.3 s, action 9.0 s',
       'Next:',
     ]);
   });
@@ -65,5 +75,12 @@ describe('the report of a failover', () => {
     expect(describeOutcome({ ...known, archiveEnd })).toContain(
       'Not all WAL in the archive was replayed: segment 000000010000000000000005 was not replayed',
     );
+  });
+
+  test('counts no RTO if an earlier run has promoted the server', () => {
+    const phases = [{ name: 'completion', seconds: 1 }];
+    const lines = describeOutcome({ ...known, phases });
+    expect(lines).toContain('Phases: completion 1.0 s');
+    expect(lines.filter((line) => line.startsWith('RTO'))).toEqual([]);
   });
 });

@@ -1,10 +1,8 @@
 import { expect, test } from 'vitest';
-import {
-  phaseOf,
-  planRehearsal,
-  rehearsed,
-} from '../../../../../../src/standby/actions/failover/drill/plan.ts';
+import { planRehearsal, rehearsed } from '../../../../../../src/standby/actions/failover/drill/plan.ts';
+import { phaseOf } from '../../../../../../src/standby/actions/failover/phases.ts';
 import { planFailover } from '../../../../../../src/standby/actions/failover/plan.ts';
+import { isRehearsed } from '../../../../../../src/standby/recovery/phases.ts';
 import { configuration, dataDirectory, label, localFacts } from '../../../standby-facts.ts';
 
 /** A copy by a base backup, on which no server was started yet, of a standby whose site has commands and files for a failover. */
@@ -23,7 +21,7 @@ test.each(['9.6', '11', '15', '18'])(
     const facts = rehearsed(copy(major));
     const all = planFailover(facts);
     const { steps } = planRehearsal(facts);
-    expect(steps).toEqual(all.filter((step) => phaseOf(step) !== undefined));
+    expect(steps).toEqual(all.filter((step) => isRehearsed(phaseOf(step))));
     expect(steps.map(({ kind }) => kind)).toEqual(
       expect.arrayContaining(['write-settings', 'start-server', 'promote', 'see-it-open', 'verify-write']),
     );
@@ -37,6 +35,6 @@ test.each(['9.6', '11', '15', '18'])(
 test('the phases come in their order', () => {
   const phases = planRehearsal(rehearsed(copy('15'))).steps.map(phaseOf);
   const order = ['start', 'replay', 'promotion', 'completion'];
-  const places = phases.map((phase) => order.indexOf(phase ?? ''));
+  const places = phases.map((phase) => order.indexOf(phase));
   expect(places).toEqual([...places].sort((a, b) => a - b));
 });
