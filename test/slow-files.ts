@@ -32,6 +32,8 @@ export const slowFiles: readonly string[] = [
   'delayed',
   'doctor',
   'drill',
+  'drill-following',
+  'drill-kills',
   'failover-configuration',
   'failover-limits',
   'failover-login',

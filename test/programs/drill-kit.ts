@@ -21,7 +21,7 @@ export interface Report {
   readonly rtoSeconds?: number;
   readonly timeline?: number;
   readonly target?: string;
-  readonly replay?: { readonly bytes: number };
+  readonly replay?: { readonly bytes: number; readonly to: string };
   readonly rpo: { readonly bytes?: number; readonly primaryLsn?: string; readonly lastCommit?: string };
   readonly checks: readonly { readonly name: string; readonly result: string; readonly detail: string }[];
 }
@@ -78,6 +78,73 @@ export function settingsOf({ pgdata }: Standby): Record<string, string> {
       .filter((name) => existsSync(join(pgdata, name)))
       .map((name) => [name, readFileSync(join(pgdata, name), 'utf8')]),
   );
+}
+
+/** The phases that a drill and a failover have in common. */
+const commonPhases = ['planning', 'start', 'replay', 'promotion', 'completion'];
+
+export function commonPhasesOf(phases: Report['phases'] | undefined): readonly string[] {
+  return (phases ?? []).map(({ name }) => name).filter((name) => commonPhases.includes(name));
+}
+
+/** What --history has of a drill and of a promotion. */
+interface Noted {
+  readonly kind: string;
+  readonly phases?: Report['phases'];
+  readonly rtoSeconds?: number;
+  readonly replayedTo?: string;
+  readonly lastCommit?: string;
+}
+
+async function lastNoted(world: World, standby: Standby, kind: string): Promise<Noted> {
+  const run = await world.cmdStandby(standby, ['--history', '--json']);
+  const { events } = JSON.parse(run.stdout) as { events: readonly Noted[] };
+  const found = events.filter((event) => event.kind === kind).at(-1);
+  if (found === undefined) throw new Error(`no "${kind}" in the history`);
+  return found;
+}
+
+/**
+ * The primary writes rows that it does not ship, a drill says what would be lost, and the primary dies: a real failover loses
+ * just these rows, and reports the same phases. The primary must have track_commit_timestamp.
+ */
+export async function drillAndFailOver(
+  world: World,
+  { primary, standby }: Pair,
+  unshipped: readonly number[],
+): Promise<{ readonly drilled: Report; readonly failover: Noted }> {
+  const kept = Number(await primary.value('SELECT count(*) FROM rows'));
+  await primary.sql('INSERT INTO rows SELECT unnest($1::int[])', [unshipped]);
+  const drilled = await drill(world, standby, 0);
+  const lost = await primary.value(
+    'SELECT count(*) FROM rows WHERE pg_xact_commit_timestamp(xmin) > $1::timestamptz',
+    [drilled.rpo.lastCommit],
+  );
+  const { to } = drilled.replay ?? {};
+  const missing = await primary.value('SELECT pg_current_wal_lsn() - $1::pg_lsn >= $2', [
+    to,
+    drilled.rpo.bytes ?? -1,
+  ]);
+  expect({ lost, missing }).toEqual({ lost: String(unshipped.length), missing: 'true' });
+  expect(drilled.rpo.bytes).toBeGreaterThan(0);
+  await primary.stop('immediate');
+  const run = await world.cmdStandby(standby, ['-F999']);
+  expect(run.code, `${run.stdout}${run.stderr}`).toBe(0);
+  expect(Number(await standby.value('SELECT count(*) FROM rows'))).toBe(kept);
+  const [before, failover] = [
+    await lastNoted(world, standby, 'drilled'),
+    await lastNoted(world, standby, 'promoted'),
+  ];
+  const where = { replayedTo: to, lastCommit: drilled.rpo.lastCommit };
+  expect(before).toMatchObject({ ...where, phases: drilled.phases, rtoSeconds: drilled.rtoSeconds });
+  expect(failover).toMatchObject(where);
+  const common = (failover.phases ?? []).filter(({ name }) => commonPhases.includes(name));
+  const sum = common.reduce((total, { seconds }) => total + seconds, 0);
+  expect(failover.rtoSeconds).toBeCloseTo(sum, 6);
+  expect(run.stdout).toMatch(
+    /^RTO: .*, counted as in a drill\nPhases: planning .* promotion .* completion /m,
+  );
+  return { drilled, failover };
 }
 
 export function writeSql(standby: Standby, text: string): string {

@@ -108,11 +108,15 @@ function asOnThePage(text: string, trio: Trio): string[] {
     ],
   );
   const changed = changes.reduce((shown, [from, to]) => shown.replaceAll(from, to), text);
-  return changed
-    .replaceAll(/^.*is this very host\n/gm, '')
-    .replaceAll(/^WARNING: archive_command .* which is this host\nHINT: .*\n/gm, '')
-    .trimEnd()
-    .split('\n');
+  return (
+    changed
+      .replaceAll(/^.*is this very host\n/gm, '')
+      // On a busy machine.
+      .replaceAll(/^NOTICE: standby \w+ did not answer the second time .*\n/gm, '')
+      .replaceAll(/^WARNING: archive_command .* which is this host\nHINT: .*\n/gm, '')
+      .trimEnd()
+      .split('\n')
+  );
 }
 
 /** Takes out what differs from run to run. */

@@ -1,5 +1,5 @@
 /** The standby that a drill copies: what its directories are, and how it can be copied. */
-import { readdir, readlink } from 'node:fs/promises';
+import { readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import type { StandbySettings } from '../../config/options-standby.ts';
 import { isWithin } from '../../config/path-values.ts';
@@ -163,6 +163,17 @@ export function directoriesOf({ server, archive, tablespaces }: Origin): readonl
     archive.directory,
     ...tablespaces.map(({ location }) => location).filter((path) => !isWithin(path, pgdata)),
   ];
+}
+
+/** Where links in pgdata lead: the copy follows them, and must not meet itself there. */
+export async function linkedDirectories(pgdata: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(pgdata, { withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) continue;
+    const target = await realpath(join(pgdata, entry.name)).catch(() => undefined);
+    if (target !== undefined && (await stat(target)).isDirectory()) found.push(target);
+  }
+  return found;
 }
 
 /** The same after the server was stopped. */

@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError, refusal } from '../../errors.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
-import { ensureDirectory, exists, writeDurably } from '../../system/durable.ts';
+import { ensureDirectory, exists, requireOwnDirectory, writeDurably } from '../../system/durable.ts';
 import { type Lock, takeLock } from '../../system/lock.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -77,8 +77,18 @@ async function requireApart({ run }: StandbyDeps, directory: string, ours: reado
   });
 }
 
+/** Others who can write there could put other files in the place of the copy's. */
+async function requireOurs(directory: string): Promise<void> {
+  await requireOwnDirectory(directory).catch((error: unknown) => {
+    if (!(error instanceof PitrError)) throw error;
+    const { message, detail, hint } = error;
+    throw refusal(`drill_dir: ${message}`, { detail, hint });
+  });
+}
+
 async function requireOnlyOurs({ directory }: DrillPlace): Promise<void> {
   if (!(await exists(directory))) return;
+  await requireOurs(directory);
   const foreign = (await readdir(directory)).filter((name) => !ownNames.has(name) && !name.endsWith('.tmp'));
   const [first] = foreign.sort();
   if (first === undefined) return;

@@ -55,6 +55,8 @@ const reportFields = {
     /** Between the last commit in the copy and that moment; 0 if nothing is missing. */
     seconds: is.optional(is.number),
   }),
+  /** The estimate of diskBytes before the copy. */
+  announcedBytes: is.optional(is.number),
   diskBytes: is.optional(is.number),
   checks: is.listOf(isCheck),
 } as const;

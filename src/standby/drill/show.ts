@@ -21,6 +21,11 @@ function replayLine({ replay }: DrillReport): string {
   return `Replayed: ${sizeText(bytes)} in ${durationText(seconds)} (${rateText(bytesPerSecond)}), from LSN ${from} to ${to}`;
 }
 
+function diskText({ diskBytes, announcedBytes }: DrillReport): string {
+  const taken = diskBytes === undefined ? unknown : sizeText(diskBytes);
+  return announcedBytes === undefined ? taken : `${taken} of ${sizeText(announcedBytes)} that were announced`;
+}
+
 export const copies = {
   backup: 'by a base backup of the standby as it runs',
   stopped: 'from the files of the standby, on which no server runs',
@@ -30,11 +35,10 @@ export const copies = {
 
 /** Lines. */
 export function describeDrill(report: DrillReport): readonly string[] {
-  const { result, failure, copy, stoppedSeconds, target, phases, rtoSeconds, diskBytes, checks, timeline } =
-    report;
+  const { result, failure, copy, stoppedSeconds, target, phases, rtoSeconds, checks, timeline } = report;
   return [
     `Drill ${result}${target === undefined ? '' : `, to ${quoted(target, 200)}`}`,
-    `Copy: ${copies[copy]}${stoppedSeconds === undefined ? '' : `, for ${durationText(stoppedSeconds)}`}; it took ${diskBytes === undefined ? unknown : sizeText(diskBytes)}`,
+    `Copy: ${copies[copy]}${stoppedSeconds === undefined ? '' : `, for ${durationText(stoppedSeconds)}`}; it took ${diskText(report)}`,
     `RTO: ${rtoSeconds === undefined ? unknown : durationText(rtoSeconds)}${timeline === undefined ? '' : `, to a server that takes writes on timeline ${timeline}`}`,
     `Phases: ${phasesText(phases)}`,
     replayLine(report),

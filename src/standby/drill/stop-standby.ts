@@ -23,10 +23,17 @@ const markName = 'standby-stopped';
 /** --cleanup and others hold the lock for moments. */
 const lockWaitMs = 60_000;
 
-export async function stopStandby(deps: StandbyDeps, { capabilities }: Server, { run }: DrillPlace) {
+/** @param requireSame throws if the standby must not be stopped any more: another action may have held the lock until now */
+export async function stopStandby(
+  deps: StandbyDeps,
+  { capabilities }: Server,
+  { run }: Pick<DrillPlace, 'run'>,
+  requireSame: () => Promise<void>,
+) {
   await withActionLock(
     deps,
     async (own) => {
+      await requireSame();
       await writeDurably(join(run, markName), '');
       await stopServerProgram(serverOf(own, capabilities));
     },

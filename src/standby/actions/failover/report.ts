@@ -138,7 +138,7 @@ export function describeOutcome(outcome: Outcome): readonly string[] {
   ];
 }
 
-/** What a drill notes, too. */
+/** The same that a drill notes. */
 function courseOf({ phases, replayed }: Pick<FailoverRun, 'phases' | 'replayed'>): NotedCourse {
   const rtoSeconds = ownRto({ phases });
   return {

@@ -14,7 +14,13 @@ import { type ArchiveView, makeView } from '../../../drill/archive-view.ts';
 import type { CheckResult } from '../../../drill/check-results.ts';
 import { depsOfCopy } from '../../../drill/copy-server.ts';
 import { listOrigin, makeCopy, prepareCopy } from '../../../drill/make-copy.ts';
-import { directoriesOf, observeAgain, observeOrigin, type Origin } from '../../../drill/origin.ts';
+import {
+  directoriesOf,
+  linkedDirectories,
+  observeAgain,
+  observeOrigin,
+  type Origin,
+} from '../../../drill/origin.ts';
 import { checkPages } from '../../../drill/page-check.ts';
 import { drillParameters } from '../../../drill/parameters.ts';
 import { claimPlace, discard, type DrillPlace, drillPlace, requirePlace } from '../../../drill/place.ts';
@@ -26,6 +32,7 @@ import { copies, describeDrill } from '../../../drill/show.ts';
 import { takeSnapshot } from '../../../drill/snapshot.ts';
 import { checkSqlFile } from '../../../drill/sql-file.ts';
 import { startStandbyAgain, stopStandby } from '../../../drill/stop-standby.ts';
+import { walBytes } from '../../../drill/wal-room.ts';
 import { type Watched, watched } from '../../../drill/watch.ts';
 import { actionLockPath, isRunningRefusal } from '../../../host/action-lock.ts';
 import { noteHistory } from '../../../host/history.ts';
@@ -49,6 +56,8 @@ interface Course {
   opened?: Opened | undefined;
   /** The end of the primary's WAL when the copy was complete, and that time. */
   primary?: { readonly lsn: string | undefined; readonly atMs: number } | undefined;
+  /** The estimate before the copy. */
+  announcedBytes?: number | undefined;
   diskBytes?: number | undefined;
   /** How long the standby was stopped for its copy. */
   stoppedSeconds?: number | undefined;
@@ -82,12 +91,6 @@ async function neededBytes({ deps, origin, place }: Drilling, walBytes: number):
   const shares =
     origin.way === 'snapshot' || (await sharesBlocks({ pgdata: origin.server.pgdata, run: place.run }));
   return (shares ? 0 : data) + walBytes;
-}
-
-/** WAL in pg_wal and, if the standby runs, in the archive is part of the copy. */
-function walBytes({ wal, state }: Origin): number {
-  const inArchive = state.kind === 'recovering' ? wal.segments.length : 0;
-  return (wal.inPgWal.length + inArchive) * wal.layout.segmentSize;
 }
 
 /** The standby must have replayed what the copy has before their rows can be compared. */
@@ -138,6 +141,16 @@ async function rowsOfStandby({ origin, options }: Drilling): Promise<RowCounts> 
   return countRows(origin.server);
 }
 
+/** While the drill waited for the lock of the actions, a failover may have made it the primary. */
+async function requireSame({ deps, place }: Drilling): Promise<void> {
+  deps.signal.throwIfAborted();
+  const { way } = await observeOrigin(deps, place);
+  if (way !== 'stopped-for-it')
+    throw new PitrError('another action has changed the standby before it could be stopped for its copy', {
+      hint: 'Run the drill again.',
+    });
+}
+
 /** Stops the standby for no longer than the copy takes, and starts it again however that ends. */
 async function copyStopping(drilling: Drilling): Promise<void> {
   const { deps, origin, place, course, watched } = drilling;
@@ -149,7 +162,7 @@ async function copyStopping(drilling: Drilling): Promise<void> {
   };
   const beganMs = deps.monotonicMs();
   try {
-    await acting(() => stopStandby(own, origin.server, place));
+    await acting(() => stopStandby(own, origin.server, place, () => requireSame(drilling)));
     await makeCopy(deps, await observeAgain(origin), place);
   } finally {
     await acting(() => startStandbyAgain(own, place));
@@ -173,7 +186,9 @@ interface Copied {
 
 async function makeIt(drilling: Drilling, view: ArchiveView): Promise<Copied> {
   const { deps, origin, place } = drilling;
-  await requireRoom(deps, place, await neededBytes(drilling, walBytes(origin)));
+  const announced = await neededBytes(drilling, await walBytes(origin));
+  drilling.course.announcedBytes = announced;
+  await requireRoom(deps, place, announced);
   const rowsBefore = await rowsOfStandby(drilling);
   const there = await copyBy(drilling);
   await view.refresh();
@@ -220,7 +235,7 @@ function rpoOf({ opened, primary }: Course): DrillReport['rpo'] {
 }
 
 function reportOf({ deps, origin, course }: Drilling, failure: PitrError | undefined): DrillReport {
-  const { opened, phases, checks, diskBytes, stoppedSeconds, startedMs } = course;
+  const { opened, phases, checks, announcedBytes, diskBytes, stoppedSeconds, startedMs } = course;
   const why = failure && {
     message: failure.message,
     ...(failure.detail === undefined ? {} : { detail: failure.detail }),
@@ -243,6 +258,7 @@ function reportOf({ deps, origin, course }: Drilling, failure: PitrError | undef
     ...(opened?.timeline === undefined ? {} : { timeline: opened.timeline }),
     ...(opened?.replay === undefined ? {} : { replay: opened.replay }),
     rpo: rpoOf(course),
+    ...(announcedBytes === undefined ? {} : { announcedBytes }),
     ...(diskBytes === undefined ? {} : { diskBytes }),
     checks,
   };
@@ -331,7 +347,7 @@ async function sayPlan(drilling: Drilling): Promise<void> {
   const { deps, origin, place } = drilling;
   const data = await listOrigin(deps, origin, place);
   const files = data.reduce((sum, { tree }) => sum + tree.bytes, 0);
-  const bytes = (origin.way === 'snapshot' ? 0 : files) + walBytes(origin);
+  const bytes = (origin.way === 'snapshot' ? 0 : files) + (await walBytes(origin));
   await requireRoom(deps, place, bytes);
   const lines = [
     `copy "${origin.server.pgdata}" to "${place.run}", ${copies[origin.way]}: ${sizeText(bytes)}`,
@@ -350,7 +366,10 @@ export async function drill(deps: StandbyDeps, options: DrillOptions): Promise<n
   if (await isLocked(deps.run, actionLockPath(deps))) throw isRunningRefusal(deps);
   const place = drillPlace(drill_dir);
   const origin = await observeOrigin(deps, place);
-  await requirePlace(deps, place, directoriesOf(origin));
+  await requirePlace(deps, place, [
+    ...directoriesOf(origin),
+    ...(await linkedDirectories(origin.server.pgdata)),
+  ]);
   const course: Course = { startedMs: deps.now(), phases: [], checks: [] };
   if (options.dryRun) {
     await sayPlan({ deps, options, origin, place, course });
