@@ -16,13 +16,15 @@ export type Login =
   /** Its host key is not pinned yet. */
   | { readonly kind: 'unknown-host' }
   | { readonly kind: 'changed-host'; readonly reason: string }
-  /** `byOwnKeys`: the user's other keys are let in. */
+  /** `byOwnKeys`: the user's other keys are let in, and have a shell. */
   | { readonly kind: 'denied'; readonly byOwnKeys: boolean }
   | { readonly kind: 'noisy' | 'no-answer'; readonly reason: string };
 
 export interface HostFacts extends HostAddress {
   readonly login: Login;
   readonly addresses: readonly string[];
+  /** Only of another standby: where WAL arrives there, as the primary has it. */
+  readonly archive?: string;
   /** Whether the archive there is marked; undefined if that could not be asked. */
   readonly hasArchive: boolean | undefined;
   /** Why the program there does not show its archive. */
@@ -85,6 +87,7 @@ export interface SetupFacts {
   readonly ownKeys: OwnKeys | undefined;
   /** The text of our own authorized_keys, and its path. */
   readonly authorized: { readonly path: string; readonly text: string };
+  /** On a standby the primary, and once that was asked, its other standbys. */
   readonly hosts: readonly HostFacts[];
   /** The addresses of this host from which it reaches the others. */
   readonly ownAddresses: readonly string[];

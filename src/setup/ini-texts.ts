@@ -37,7 +37,11 @@ const userComment = 'The system user on all hosts, who is also a superuser of th
 
 export interface ArchiverIni {
   readonly pgdata: string;
-  readonly standbys: readonly { readonly name: string; readonly ssh: readonly string[] }[];
+  readonly standbys: readonly {
+    readonly name: string;
+    readonly ssh: readonly string[];
+    readonly archive: string;
+  }[];
   readonly archive: string;
   readonly queues: string;
   /** cmd_standby's file, if it is not beside this one under its usual name. */
@@ -50,8 +54,13 @@ export interface ArchiverIni {
 export function archiverIniText(ini: ArchiverIni): string {
   const [first] = ini.standbys;
   const common = wordsText(first?.ssh ?? ['ssh']);
-  const others = ini.standbys.filter(({ ssh }) => wordsText(ssh) !== common);
-  const section = (ssh: readonly string[]): readonly Line[] => [{ key: 'ssh', value: wordsText(ssh) }];
+  const sections = ini.standbys.flatMap(({ name, ssh, archive }) => {
+    const own: readonly Line[] = [
+      { key: 'ssh', value: wordsText(ssh) === common ? undefined : wordsText(ssh) },
+      { key: 'r_archivedir', value: archive === ini.archive ? undefined : archive },
+    ];
+    return own.some(({ value }) => value !== undefined) ? [[name, own] as const] : [];
+  });
   return fileText('cmd_archiver', {
     DEFAULT: [
       { comment: 'The data directory of this server.', key: 'pgdata', value: ini.pgdata },
@@ -75,7 +84,7 @@ export function archiverIniText(ini: ArchiverIni): string {
       { comment: userComment, key: 'user', value: ini.user === 'postgres' ? undefined : ini.user },
       { comment: 'psql is not on the PATH.', key: 'psql', value: ini.psql },
     ],
-    ...Object.fromEntries(others.map(({ name, ssh }) => [name, section(ssh)])),
+    ...Object.fromEntries(sections),
   });
 }
 

@@ -13,24 +13,20 @@ import { roleOf } from '../postgres/standby-role.ts';
 import { findVersion } from '../postgres/version.ts';
 import { exists, readIfExists } from '../system/durable.ts';
 import { findProgram } from '../system/find-program.ts';
-import { addressesOf, isLoopback } from '../system/own-addresses.ts';
+import { isLoopback } from '../system/own-addresses.ts';
 import { isVerifierOf } from '../system/password-verifier.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
 import { programRoot } from '../system/program-root.ts';
 import { readSentinel } from '../system/sentinel.ts';
-import { refusalOf, type RemoteShell } from '../system/ssh.ts';
-import { archiveWork } from '../verbs/archive-requests.ts';
 import { chooseCluster, findClusters, type FoundCluster, namedCluster } from './cluster.ts';
 import { callOf, hostFlags } from './commands.ts';
 import type { HostFacts, PrimaryFacts, ServerFacts, SetupFacts } from './facts.ts';
+import { observeHosts, portIn } from './hosts.ts';
 import { defaultArchive, type Places, placesOf, queueDirectoryFor } from './places.ts';
-import { observePrimary } from './primary-there.ts';
 import type { OwnKeys } from './public-key.ts';
 import type { SetupRequest } from './request.ts';
 import { observeServer } from './server.ts';
-import { ownTarget, readOwnKeys, tryLogin, usersTarget } from './ssh.ts';
-
-const limitMs = 20_000;
+import { readOwnKeys } from './ssh.ts';
 
 async function textOf(path: string): Promise<string | undefined> {
   return (await readIfExists(path))?.toString('utf8');
@@ -44,12 +40,6 @@ interface FromIni {
   /** With the port of its ssh, if it has one. */
   readonly named: readonly HostAddress[];
   readonly password: string | undefined;
-}
-
-function portIn(args: readonly string[]): number | undefined {
-  const at = args.indexOf('-p');
-  const port = at < 0 ? NaN : Number(args[at + 1]);
-  return Number.isInteger(port) && port > 0 ? port : undefined;
 }
 
 export function readIniFacts(
@@ -99,64 +89,6 @@ function localAddressFor(address: string): Promise<string | undefined> {
 async function addressesTowards(hosts: readonly HostFacts[]): Promise<readonly string[]> {
   const found = await Promise.all(hosts.flatMap(({ addresses }) => addresses).map(localAddressFor));
   return [...new Set(found.filter((address) => address !== undefined))];
-}
-
-interface HostSeen {
-  readonly facts: HostFacts;
-  readonly primary: PrimaryFacts;
-}
-
-interface HostQuestion {
-  readonly places: Places;
-  readonly me: string;
-  readonly role: SetupRequest['role'];
-  readonly archive: string | undefined;
-  readonly hasKey: boolean;
-}
-
-type ArchiveFacts = Pick<HostFacts, 'hasArchive' | 'archiveRefusal'>;
-
-/** Each line of a sentinel begins with a mark. */
-async function askArchive(shell: RemoteShell, archivedir: string): Promise<ArchiveFacts> {
-  const asked = await shell.run(archiveWork('sentinel', { archivedir }, {}), { limitMs });
-  if (asked.kind === 'lost') return { hasArchive: undefined };
-  const archiveRefusal = refusalOf(asked);
-  return { hasArchive: asked.lines.some((line) => line.startsWith(': ')), archiveRefusal };
-}
-
-async function observeHost(
-  deps: ProgramDeps,
-  address: HostAddress,
-  { places, me, role, archive, hasKey }: HostQuestion,
-): Promise<HostSeen> {
-  const common = { ...address, addresses: await addressesOf(address.host) };
-  const none: ArchiveFacts & { readonly primary?: PrimaryFacts } = { hasArchive: undefined };
-  const unasked: PrimaryFacts = { kind: 'unasked' };
-  if (!hasKey)
-    return { facts: { ...common, hasArchive: undefined, login: { kind: 'no-key' } }, primary: unasked };
-  const [side, otherSide] =
-    role === 'standby' ? (['data', 'archive'] as const) : (['archive', 'data'] as const);
-  const own = await tryLogin(deps, ownTarget(places, address, me, side), async (shell) => {
-    if (role === 'standby')
-      return {
-        hasArchive: undefined,
-        primary: await observePrimary(deps, shell, { path: places.archiverIni, me }),
-      };
-    if (archive === undefined) return { hasArchive: undefined, primary: unasked };
-    return { ...(await askArchive(shell, archive)), primary: unasked };
-  });
-  // The other key is for the time when the roles are changed.
-  const other =
-    own.login.kind === 'in'
-      ? await tryLogin(deps, ownTarget(places, address, me, otherSide), () => Promise.resolve())
-      : own;
-  if (own.login.kind !== 'denied' && other.login.kind !== 'denied') {
-    const { primary = unasked, ...archiveFacts } = own.value ?? none;
-    return { facts: { ...common, ...archiveFacts, login: own.login }, primary };
-  }
-  const users = await tryLogin(deps, usersTarget(places, address, me), () => Promise.resolve());
-  const login = { kind: 'denied', byOwnKeys: users.login.kind === 'in' } as const;
-  return { facts: { ...common, hasArchive: undefined, login }, primary: unasked };
 }
 
 /** Our file in conf.d, if the server reads that directory. */
@@ -271,11 +203,9 @@ async function lookAround(deps: ProgramDeps, request: SetupRequest): Promise<Sur
   const ownKeys = await readOwnKeys(places);
   const archive = here && archiveFor(request, fromIni, here, count < 2);
   const question = { places, me: username, role: request.role, archive, hasKey: ownKeys !== undefined };
-  const seen = await Promise.all(addresses.map((address) => observeHost(deps, address, question)));
-  const primary = (request.role === 'standby' ? seen[0]?.primary : undefined) ?? { kind: 'unasked' };
+  const { hosts, primary } = await observeHosts(deps, addresses, question);
   const cluster = here ?? (primary.kind === 'seen' ? await namedCluster(primary.settings.pgdata) : undefined);
   if (cluster === undefined) return undefined;
-  const hosts = seen.map(({ facts }) => facts);
   const me = { username, homedir };
   return { me, places, programs, fromIni, ownKeys, hosts, primary, cluster, isOnlyCluster: count < 2 };
 }

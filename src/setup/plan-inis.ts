@@ -1,24 +1,15 @@
 /** The two INI files. Pure. */
 import { basename } from 'node:path';
-import type { HostAddress } from '../host-address.ts';
 import { roleOf } from '../postgres/standby-role.ts';
-import type { SetupFacts } from './facts.ts';
+import type { HostFacts, SetupFacts } from './facts.ts';
 import { archiverIniText, standbyIniText } from './ini-texts.ts';
 import { judgeIni } from './own-file.ts';
 import { queueDirectoryFor, sshWords } from './places.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
 
 /** Whom this host feeds once it is the primary: on a standby the primary, and the other standbys. */
-function fedHosts({ request, hosts, primary }: SetupFacts): readonly HostAddress[] {
-  if (request.role === 'primary') return hosts;
-  if (primary.kind !== 'seen') return [];
-  const others = primary.settings.standbys.filter(({ name }) => name !== primary.ownName);
-  const portOf = (args: readonly string[]) => {
-    const at = args.indexOf('-p');
-    const port = at < 0 ? undefined : Number(args[at + 1]);
-    return Number.isInteger(port) ? port : undefined;
-  };
-  return [...hosts, ...others.map(({ host, ssh }) => ({ host, port: portOf(ssh.args) }))];
+function fedHosts({ request, hosts, primary }: SetupFacts): readonly HostFacts[] {
+  return request.role === 'primary' || primary.kind === 'seen' ? hosts : [];
 }
 
 /** A file under its usual name is found without a key. */
@@ -30,7 +21,11 @@ function archiverText(facts: SetupFacts, archive: string): string | undefined {
   if (fed.length === 0) return undefined;
   return archiverIniText({
     pgdata: cluster.pgdata,
-    standbys: fed.map((host) => ({ name: host.host, ssh: sshWords(places, host, 'archive') })),
+    standbys: fed.map((host) => ({
+      name: host.host,
+      ssh: sshWords(places, host, 'archive'),
+      archive: host.archive ?? archive,
+    })),
     archive,
     queues: facts.queueDirectory ?? queueDirectoryFor(archive),
     standbyIni: unlessUsual(places.standbyIni, 'cmd_standby.ini'),

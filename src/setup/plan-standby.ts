@@ -63,10 +63,11 @@ function planPlace(facts: SetupFacts, primary: Seen): Plan {
   if (facts.archiveOf === undefined) return steps({ kind: 'initialize', program: 'cmd_standby' });
   const backup = planBackup(facts);
   if (backup.todos.length > 0) return backup;
-  const others = primary.settings.standbys
-    .filter(({ name }) => name !== primary.ownName)
-    .map(({ host }) => host);
-  return planQueues(facts, inis, [hostOf(facts), ...others]);
+  return planQueues(
+    facts,
+    inis,
+    facts.hosts.map(({ host }) => host),
+  );
 }
 
 export function planStandby(facts: SetupFacts): Plan {

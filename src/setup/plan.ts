@@ -12,11 +12,19 @@ import { isAuthorized, keySides, keyText, type PublicKey } from './public-key.ts
 
 /** The command for the other host that lets our keys in. */
 function authorizeThere(facts: SetupFacts, { host }: HostFacts, keys: readonly PublicKey[]): Plan {
-  const { request, hostName, me } = facts;
-  const [program, flags] =
+  const { request, hostName, me, hosts } = facts;
+  const [first] = hosts;
+  // Another standby, as this one, names the primary.
+  const primary =
     request.role === 'primary'
-      ? (['cmd_standby', ` ${hostFlags('standby', [{ host: hostName, port: undefined }])}`] as const)
-      : (['cmd_archiver', ''] as const);
+      ? { host: hostName, port: undefined }
+      : host === first?.host
+        ? undefined
+        : first;
+  const [program, flags] =
+    primary === undefined
+      ? (['cmd_archiver', ''] as const)
+      : (['cmd_standby', ` ${hostFlags('standby', [primary])}`] as const);
   return todo(
     `on ${host}, as ${me}`,
     `${host} does not let our keys in yet; this appends them to ~${me}/.ssh/authorized_keys there:`,

@@ -159,8 +159,9 @@ function againText({ request, places, texts, hosts, programs }: AgainFacts): str
     request.role === 'primary'
       ? (['cmd_archiver', places.archiverIni] as const)
       : (['cmd_standby', places.standbyIni] as const);
-  const named = texts.has(iniFile) ? '' : ` ${hostFlags(request.role, hosts)}`;
-  return `${callOf({ programs, places }, program)} --setup${named}${request.apply ? ' --apply' : ''}`;
+  const named = request.role === 'primary' ? hosts : hosts.slice(0, 1);
+  const flags = texts.has(iniFile) ? '' : ` ${hostFlags(request.role, named)}`;
+  return `${callOf({ programs, places }, program)} --setup${flags}${request.apply ? ' --apply' : ''}`;
 }
 
 type AgainFacts = Pick<SetupFacts, 'request' | 'places' | 'texts' | 'hosts' | 'programs'>;

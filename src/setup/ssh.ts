@@ -1,19 +1,16 @@
 /** Our own keys and the host keys of the others: what ssh says of them, and making them. */
-import { realpath } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { messageOf, PitrError } from '../errors.ts';
+import { join } from 'node:path';
+import { PitrError } from '../errors.ts';
 import { addressText, type HostAddress } from '../host-address.ts';
 import { describeResult, type RunCommand, succeeded } from '../system/command.ts';
-import { ensureDirectory, exists, readIfExists, writeDurably } from '../system/durable.ts';
+import { ensureDirectory, readIfExists, writeDurably } from '../system/durable.ts';
 import { removeFile, rename, withTemporaryDirectory } from '../system/files.ts';
 import { quoted } from '../system/printable.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
-import { shellQuote } from '../system/shell-quote.ts';
 import type { RemoteShell, SshTarget } from '../system/ssh.ts';
 import type { Login } from './facts.ts';
 import { type Places, sshWords } from './places.ts';
 import {
-  isAuthorized,
   keyComment,
   type KeySide,
   keySides,
@@ -186,59 +183,4 @@ export async function pinHost(
     fingerprints: await fingerprintsIn(run, asked.lines),
     wasKnown: compared.lines === '',
   };
-}
-
-/** A key and the line in authorized_keys that lets it in. */
-interface KeyLine {
-  readonly key: PublicKey;
-  readonly line: string;
-}
-
-/** Appends to authorized_keys of this user the lines of keys that are not there yet. */
-export async function authorizeHere(path: string, lines: readonly KeyLine[]): Promise<void> {
-  await ensureDirectory(dirname(path));
-  // A link stays one.
-  const real = (await exists(path)) ? await realpath(path) : path;
-  const before = (await readIfExists(real))?.toString('utf8') ?? '';
-  const added = lines.filter(({ key }) => !isAuthorized(before, key)).map(({ line }) => `${line}\n`);
-  if (added.length === 0) return;
-  const gap = before === '' || before.endsWith('\n') ? '' : '\n';
-  await writeDurably(real, `${before}${gap}${added.join('')}`);
-}
-
-const noProgram = 40;
-
-/** The same on another host, which lets the user in by other keys. `programs`: they must be there, for the lines name them. */
-export async function sendKeys(
-  deps: ProgramDeps,
-  target: SshTarget,
-  lines: readonly KeyLine[],
-  programs: readonly string[],
-): Promise<'sent' | { readonly reason: string }> {
-  const script = [
-    ...programs.map((program) => `[ -x ${shellQuote(program)} ] || exit ${noProgram}`),
-    'umask 077 && mkdir -p ~/.ssh && cd ~/.ssh || exit 1',
-    'touch authorized_keys || exit 1',
-    // A last line without a line feed must not swallow ours.
-    'if [ -s authorized_keys ] && [ -n "$(tail -c 1 authorized_keys)" ]; then echo >> authorized_keys || exit 1; fi',
-    ...lines.map(
-      ({ key: { type, blob }, line }) =>
-        `grep -qF '${type} ${blob}' authorized_keys || printf '%s\\n' ${shellQuote(line)} >> authorized_keys || exit 1`,
-    ),
-  ].join('\n');
-  try {
-    const used = await deps.withRemoteShell(deps, target, (shell) => shell.run(script, { limitMs }));
-    if (used.kind !== 'used') return { reason: used.reason };
-    const { value } = used;
-    if (value.kind === 'lost') return { reason: value.reason };
-    if (value.status === 0) return 'sent';
-    return {
-      reason:
-        value.status === noProgram
-          ? `it lacks one of ${programs.join(', ')}: install pitrtools there, at the same place as here`
-          : `exit status ${value.status}`,
-    };
-  } catch (error) {
-    return { reason: messageOf(error) };
-  }
 }

@@ -11,11 +11,12 @@ import { passwordVerifier } from '../system/password-verifier.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
 import { withPsql } from '../system/psql.ts';
 import { authorizedLine, programFor } from './authorized.ts';
+import { authorizeHere, sendKeys } from './authorized-keys.ts';
 import type { SetupFacts } from './facts.ts';
 import type { SetupStep } from './plan-parts.ts';
 import { psqlThere } from './primary-there.ts';
 import { keyText, type PublicKey } from './public-key.ts';
-import { authorizeHere, makeKeys, ownTarget, pinHost, sendKeys, tryLogin, usersTarget } from './ssh.ts';
+import { makeKeys, ownTarget, pinHost, tryLogin, usersTarget } from './ssh.ts';
 
 export function sayStep(step: SetupStep): string {
   switch (step.kind) {
@@ -118,8 +119,12 @@ async function send(
   const target = usersTarget(facts.places, address, facts.me);
   const programs = keys.map((key) => programFor(facts, key).program);
   const sent = await sendKeys(deps, target, linesFor(facts, keys), programs);
-  if (sent !== 'sent')
+  if ('reason' in sent)
     throw new PitrError(`cannot append our keys on ${address.host}`, { detail: sent.reason });
+  for (const { comment } of sent.present)
+    deps.report(`   ${comment} is there already: its line was not changed`);
+  for (const path of sent.open)
+    deps.report(`   others can write to ${path} there: sshd may take no key until chmod go-w ${path}`);
 }
 
 /** Runs one of our programs to its end; its output is shown. */

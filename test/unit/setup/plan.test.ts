@@ -271,5 +271,30 @@ describe('the plan of --setup on a standby', () => {
     const marked = planSetup({ ...stopped, archiveOf: '8' });
     expect(kinds(marked)).toEqual([]);
     expect(lines(marked)).toEqual(expect.arrayContaining(['cmd_standby -B', 'cmd_standby -S']));
+
+    // The other standby is its primary after a change of roles, or gets its WAL.
+    const gamma: HostFacts = {
+      host: 'gamma',
+      port: 2222,
+      login: { kind: 'denied', byOwnKeys: false },
+      addresses: ['192.0.2.3'],
+      archive: '/srv/gamma',
+      hasArchive: undefined,
+    };
+    const three = planSetup({ ...seen, hosts: [...seen.hosts, gamma] });
+    const texts = three.steps.flatMap((step) => ('text' in step ? [step.text] : []));
+    expect(texts.join('')).toContain('slaves: alpha, gamma\n');
+    expect(texts.join('')).toMatch(/\[gamma\]\nssh: ssh -p 2222 .*\nr_archivedir: \/srv\/gamma\n/);
+    expect(texts.join('')).toContain('host replication +pitrtools 192.0.2.3/32 ');
+    const shown = lines(three).join('\n');
+    expect(shown).toMatch(
+      /on gamma, as postgres: gamma does not let our keys in yet.*\ncmd_standby --setup --primary alpha --authorize 'ssh-ed25519 /,
+    );
+    expect(shown).not.toContain('cmd_archiver --setup');
+    const sent = planSetup({
+      ...seen,
+      hosts: [...seen.hosts, { ...gamma, login: { kind: 'denied', byOwnKeys: true } }],
+    });
+    expect(kinds(sent)).toContain('send-keys');
   });
 });

@@ -19,8 +19,8 @@ describe('the INI files of --setup', () => {
     const archiver = archiverIniText({
       pgdata: '/srv/100%/main',
       standbys: [
-        { name: 'beta', ssh: sshWords(places, { port: undefined }, 'archive') },
-        { name: '192.0.2.7', ssh: sshWords(places, { port: 2222 }, 'archive') },
+        { name: 'beta', ssh: sshWords(places, { port: undefined }, 'archive'), archive: '/srv/archive' },
+        { name: '192.0.2.7', ssh: sshWords(places, { port: 2222 }, 'archive'), archive: '/srv/other' },
       ],
       archive: '/srv/archive',
       queues: '/srv/queues',
@@ -45,7 +45,11 @@ describe('the INI files of --setup', () => {
     expect(one).toMatchObject({
       kind: 'ok',
       warnings: [],
-      settings: { pgdata: '/srv/100%/main', user: 'pg' },
+      settings: {
+        pgdata: '/srv/100%/main',
+        user: 'pg',
+        standbys: [{ r_archivedir: '/srv/archive' }, { r_archivedir: '/srv/other' }],
+      },
     });
     expect(other).toMatchObject({
       kind: 'ok',
