@@ -1,6 +1,6 @@
 /**
- * Adds lines to authorized_keys, here or on another host. All of them come by one write at the end of the file: whoever adds
- * lines at the same time loses nothing, and whatever else is in the file stays as it is, as do its mode and owner.
+ * Adds lines to authorized_keys, here or on another host. All of them come by one write at the end of the file: another process that
+ * adds lines at the same time loses nothing, and what else is in the file stays as it is, as do its mode and owner.
  */
 import { dirname } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';

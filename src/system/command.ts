@@ -60,6 +60,10 @@ export interface Session {
   readonly pid: number | undefined;
   /** Writes to its standard input. Does nothing if the session has ended; see `ended`. */
   readonly write: (text: string) => void;
+  /** Undefined if its standard input takes more; else it settles once it does, or the program has ended. */
+  readonly whenRoom: () => Promise<void> | undefined;
+  /** Reads no more of its output until then: a program that goes on writing has to wait. */
+  readonly holdOutput: (until: Promise<void>) => void;
   /** Closes its standard input. */
   readonly close: () => void;
   /** Ends its process group. */
@@ -311,6 +315,26 @@ export const runCommand: RunCommand = async (command, options) => {
   }
 };
 
+const waiting = new WeakMap<Writable, Promise<void>>();
+
+/** Undefined if a stream has room for more; else it settles once there is room, or nobody reads it any more. */
+export function whenRoom(stream: Writable): Promise<void> | undefined {
+  if (!stream.writableNeedDrain) return undefined;
+  const known = waiting.get(stream);
+  if (known !== undefined) return known;
+  const events = ['drain', 'close', 'error'];
+  const room = new Promise<void>((resolve) => {
+    const settle = (): void => {
+      for (const event of events) stream.off(event, settle);
+      waiting.delete(stream);
+      resolve();
+    };
+    for (const event of events) stream.on(event, settle);
+  });
+  waiting.set(stream, room);
+  return room;
+}
+
 /**
  * Starts a command and lets the caller write to it while it runs. The caller limits each exchange and ends the
  * command.
@@ -340,6 +364,11 @@ export const startSession: StartSession = (command, options) => {
     pid: child.pid,
     write: (input) => {
       if (child.stdin?.writable === true) child.stdin.write(input);
+    },
+    whenRoom: () => (child.stdin === null ? undefined : whenRoom(child.stdin)),
+    holdOutput: (until) => {
+      child.stdout?.pause();
+      void until.then(() => child.stdout?.resume());
     },
     close: () => {
       child.stdin?.end();

@@ -11,14 +11,26 @@ export async function* inputLines(signal: AbortSignal): AsyncIterable<string> {
  * as it came, and is the last one.
  */
 export async function* limitedLines(input: AsyncIterable<Buffer>, longest: number): AsyncIterable<string> {
-  let rest = Buffer.alloc(0);
+  let parts: Buffer[] = [];
+  let bytes = 0;
+  const line = (): string => {
+    const text = Buffer.concat(parts).toString('utf8');
+    [parts, bytes] = [[], 0];
+    return text;
+  };
+  const keep = (part: Buffer): void => {
+    if (part.length > 0) parts.push(part);
+    bytes += part.length;
+  };
   for await (const chunk of input) {
-    rest = Buffer.concat([rest, chunk]);
-    for (let end = rest.indexOf(0x0a); end >= 0; end = rest.indexOf(0x0a)) {
-      yield rest.subarray(0, end).toString('utf8');
-      rest = rest.subarray(end + 1);
+    let start = 0;
+    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, start)) {
+      keep(chunk.subarray(start, end));
+      yield line();
+      start = end + 1;
     }
-    if (rest.length > longest) break;
+    keep(chunk.subarray(start));
+    if (bytes > longest) break;
   }
-  if (rest.length > 0) yield rest.toString('utf8');
+  if (bytes > 0) yield line();
 }

@@ -46,6 +46,9 @@ const refusedWhenWriting = [
   'backup*',
   'link-dest',
   'log-file*',
+  // A file that was stored has a second name here: its bytes must not change any more.
+  'inplace',
+  'append*',
 ];
 
 /** rsyncd.conf(5) has no quoting: some paths cannot be written there. */

@@ -286,6 +286,8 @@ function startRemoteProgram(
 const refusedSession: Session = {
   pid: undefined,
   write: () => undefined,
+  whenRoom: () => undefined,
+  holdOutput: () => undefined,
   close: () => undefined,
   kill: () => undefined,
   stderr: () => notServed,

@@ -149,7 +149,7 @@ df -Pi . 2>/dev/null | sed 's/^/inodes /'`,
   'send-segments': {
     ...request(
       { where, names: severalOf(segmentName) },
-      (place, args) => `${enter(place, args.where)} && exec cat ${args.names.join(' ')}`,
+      (place, args) => `${enter(place, args.where)} && exec cat ${args.names.join(' ')} </dev/null`,
     ),
     streams: true,
   },

@@ -4,8 +4,8 @@ import { readVerbCall, type VerbCall } from './read-call.ts';
 import { type AnyScriptRequest, readWords } from './request.ts';
 import { verbs } from './verbs.ts';
 
-/** Longer than a commit of the largest batch. */
-export const longestRequest = 256 * 1024;
+/** Longer than a commit of the largest batch, and than the names of all segments that a former primary may offer. */
+export const longestRequest = 1024 * 1024;
 
 export type ScriptTable = Readonly<Record<string, Pick<AnyScriptRequest, 'arguments'>>>;
 

@@ -3,7 +3,7 @@
  * is in SSH_ORIGINAL_COMMAND; it is compared with tables, and no shell ever sees it.
  */
 import { exitCodes } from '../errors.ts';
-import { runInPlace, type StartSession } from '../system/command.ts';
+import { runInPlace, type StartSession, whenRoom } from '../system/command.ts';
 import { limitedLines } from '../system/input-lines.ts';
 import { quoted } from '../system/printable.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
@@ -60,6 +60,8 @@ export interface KeyInput {
   readonly original: string | undefined;
   readonly input: AsyncIterable<Buffer>;
   readonly write: Write;
+  /** Settles once the client has read enough for more, if it has not yet. One that never reads must not fill our memory. */
+  readonly whenRoom: () => Promise<void> | undefined;
   readonly writeError: Write;
   readonly signal: AbortSignal;
 }
@@ -70,12 +72,15 @@ export function keyInput(
   program: RefusalLog['program'],
   refusals: string | undefined,
 ): KeyInput {
-  const connection = process.env['SSH_CONNECTION'];
+  const { SSH_CONNECTION: connection, SSH_ORIGINAL_COMMAND: original } = process.env;
+  // The words of a client must not be in the environment of a server or a hook that its request starts.
+  delete process.env['SSH_ORIGINAL_COMMAND'];
   return {
     startSession,
     log: { run, now, program, file: refusals, connection },
-    original: process.env['SSH_ORIGINAL_COMMAND'],
+    original,
     input: process.stdin,
+    whenRoom: () => whenRoom(process.stdout),
     write: (text) => {
       process.stdout.write(text);
     },
@@ -95,7 +100,7 @@ const mostOutputBytes = 1024 ** 3;
 /** Work for a shell of our own, which is started with the first one. */
 type RunScript = (script: string, write: Write) => Promise<number>;
 
-function localShell({ startSession }: KeyInput): {
+function localShell({ startSession, whenRoom: whenClientHasRoom }: KeyInput): {
   readonly run: RunScript;
   readonly end: () => Promise<void>;
 } {
@@ -103,12 +108,20 @@ function localShell({ startSession }: KeyInput): {
     { readonly channel: ReturnType<typeof scriptChannel>; readonly end: () => Promise<void> } | undefined;
   const open = () => {
     const channel = scriptChannel(() => session);
-    const session = startSession({ program: '/bin/sh', args: [] }, { onLine: channel.onLine });
+    const session = startSession(
+      { program: '/bin/sh', args: [] },
+      {
+        onLine: (line) => {
+          channel.onLine(line);
+          const room = whenClientHasRoom();
+          if (room !== undefined) session.holdOutput(room);
+        },
+      },
+    );
     void session.ended.then(() => {
       channel.lose('the shell has ended');
     });
-    // --check would take this shell for one that a forced command of another kind lets through.
-    session.write('umask 077; unset SSH_ORIGINAL_COMMAND\n');
+    session.write('umask 077\n');
     const end = async (): Promise<void> => {
       session.close();
       await session.ended;
@@ -209,6 +222,7 @@ async function serveSession(io: KeyInput, service: KeyService | ClosedService): 
       if (nonce === undefined) return await refuseSession(io, line);
       const { status } = await carryOut(io, service, request, shell.run, false);
       io.write(endLine(nonce, status));
+      await io.whenRoom();
     }
     return 0;
   } finally {
@@ -226,6 +240,7 @@ async function refuseSession(io: KeyInput, line: string): Promise<number> {
 async function serveCalls(io: KeyInput, service: KeyService): Promise<number> {
   for await (const line of limitedLines(io.input, longestRequest)) {
     await carryOut(io, { ...service, scripts: {} }, line, () => Promise.resolve(refusedStatus), false);
+    await io.whenRoom();
   }
   return 0;
 }

@@ -40,7 +40,7 @@ function rootScript(directory: string, name: string): string {
     `mkdir -p ${root}/etc/postgresql && mkdir -m 0750 ${root}/etc/pitrtools`,
     `sed -i '/^${user}:/d' ${root}/etc/passwd`,
     `echo '${user}:x:${uid}:${gid}::/var/lib/postgresql:/bin/sh' >> ${root}/etc/passwd`,
-    `printf '127.0.0.1 localhost\\n10.99.0.1 alpha\\n10.99.0.2 beta\\n' > ${root}/etc/hosts`,
+    `printf '127.0.0.1 localhost\\n10.99.0.1 alpha\\n10.99.0.2 beta\\n10.99.0.3 gamma\\n' > ${root}/etc/hosts`,
     `ssh-keygen -q -t ed25519 -N '' -C ${name} -f ${root}/etc/ssh/ssh_host_ed25519_key`,
     ...Object.entries(own).map(([folder, place]) => `mount --bind ${root}/${folder} ${place}`),
     // systemd seems to run here: its commands are shown, and a stand-in takes them.
@@ -128,6 +128,9 @@ function sshdLines(world: World): string {
     'PidFile none',
     'UsePAM no',
     'StrictModes no',
+    'AcceptEnv LANG LC_*',
+    // The user's own keys are in the second one, if there are any.
+    'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/own_keys',
     'PasswordAuthentication no',
     'KbdInteractiveAuthentication no',
     `SetEnv PITRTOOLS_TEST_WORLD=${world.directory}`,
@@ -156,21 +159,37 @@ export interface Pair {
   readonly beta: DebianHost;
 }
 
-/** Two hosts after the installation of PostgreSQL and of our programs: nothing of ours is set up. */
-export async function newPair(): Promise<Pair> {
+export interface Three extends Pair {
+  readonly gamma: DebianHost;
+}
+
+async function newHosts<T>(make: (newHost: (name: string) => Promise<DebianHost>) => Promise<T>) {
   const world = await createWorld({ major, hasNetworks: true, rootOf: rootScript });
+  const newHost = async (name: string): Promise<DebianHost> => {
+    const host = await makeDebianHost(world, name);
+    world.onClose(() => host.stopSshd());
+    return host;
+  };
   try {
-    const alpha = await makeDebianHost(world, 'alpha');
-    const beta = await makeDebianHost(world, 'beta');
-    world.onClose(async () => {
-      await alpha.stopSshd();
-      await beta.stopSshd();
-    });
-    return { world, alpha, beta };
+    return { world, ...(await make(newHost)) };
   } catch (error) {
     await world.close();
     throw error;
   }
+}
+
+/** Two hosts after the installation of PostgreSQL and of our programs: nothing of ours is set up. */
+export function newPair(): Promise<Pair> {
+  return newHosts(async (newHost) => ({ alpha: await newHost('alpha'), beta: await newHost('beta') }));
+}
+
+/** One host more. */
+export function newThree(): Promise<Three> {
+  return newHosts(async (newHost) => ({
+    alpha: await newHost('alpha'),
+    beta: await newHost('beta'),
+    gamma: await newHost('gamma'),
+  }));
 }
 
 /** The line with a public key of a host, as its --setup prints it for the other one. */

@@ -84,6 +84,7 @@ async function passOn(talk: Talk, session: Session, refuse: Refuse): Promise<num
       return refusedStatus;
     }
     session.write(asked.text);
+    await session.whenRoom();
   }
   return undefined;
 }
@@ -98,6 +99,8 @@ async function converse(talk: Talk, refuse: Refuse): Promise<number> {
     {
       onLine: (line) => {
         io.write(`${line}\n`);
+        const room = io.whenRoom();
+        if (room !== undefined) session.holdOutput(room);
       },
       onErrorLine: (line) => {
         io.writeError(`${line}\n`);

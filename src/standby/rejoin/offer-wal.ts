@@ -63,7 +63,7 @@ export async function offerWal(
     '--from0',
     '--files-from=-',
     // The program of a restricted key takes none, whatever the user's flags ask for.
-    ...(shell.served === undefined ? [] : ['--no-l', '--no-D', '--no-H']),
+    ...(shell.served === undefined ? [] : ['--no-l', '--no-D', '--no-H', '--no-inplace', '--no-append']),
     `${walDirectory}/`,
     `${remotePath(shell, program, directoryOfRun)}/`,
   ];

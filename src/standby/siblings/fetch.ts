@@ -27,6 +27,9 @@ import type { Fetch } from './compare.ts';
 /** Private to us, in archivedir: a file gets its name there by a link. An earlier run that was killed may have left it. */
 const workName = '.fetching';
 
+/** The names of one request are an argument of ssh, which Linux limits to 128 KiB. */
+const mostNames = 1000;
+
 /** The slowest acceptable link, and the shortest limit. */
 const bytesPerMs = 32;
 const leastMs = 60_000;
@@ -154,7 +157,11 @@ function bySource(fetches: readonly Fetch[]): readonly (readonly Fetch[])[] {
     const key = `${fetch.from.name}\0${fetch.directory}`;
     groups.set(key, [...(groups.get(key) ?? []), fetch]);
   }
-  return [...groups.values()];
+  return [...groups.values()].flatMap((group) =>
+    Array.from({ length: Math.ceil(group.length / mostNames) }, (_none, index) =>
+      group.slice(index * mostNames, (index + 1) * mostNames),
+    ),
+  );
 }
 
 async function fetchGroup(
