@@ -62,7 +62,7 @@ export interface Session {
   readonly write: (text: string) => void;
   /** Undefined if its standard input takes more; else it settles once it does, or the program has ended. */
   readonly whenRoom: () => Promise<void> | undefined;
-  /** Reads no more of its output until then: a program that goes on writing has to wait. */
+  /** Reads no more of its output until then: a program that writes more has to wait. */
   readonly holdOutput: (until: Promise<void>) => void;
   /** Closes its standard input. */
   readonly close: () => void;

@@ -291,4 +291,50 @@ describe.skipIf(missing !== undefined)('--setup', () => {
       `enable --now pitrtools-shipper.service\nenable --now pitrtools-shipper@${cluster.replace('/', '-')}.service\n`,
     );
   });
+
+  test('sends our keys where ssh lets us in already, and changes nothing else there', async () => {
+    const { alpha, beta } = pair;
+    const own = '/var/lib/postgresql/.ssh';
+    const file = `${own}/authorized_keys`;
+    await alpha.type(`mkdir -p -m 0700 ${own} && ssh-keygen -q -t ed25519 -N '' -f ${own}/id_ed25519`);
+    writeFileSync(beta.at('/etc/ssh/own_keys'), readFileSync(alpha.at(`${own}/id_ed25519.pub`)));
+    const onBeta = (line: string) => beta.type(`chmod -fR u+rwX ${own}; rm -rf ${own}; ${line}`);
+
+    // Neither a directory nor a file that is closed is opened.
+    await onBeta(`mkdir -m 0500 ${own}`);
+    const closed = await setUp(alpha, '');
+    expectExit(closed, 8);
+    expect(closed.stdout).toMatch(/cannot append our keys on beta; .*authorized_keys: Permission denied/);
+    await onBeta(`mkdir -m 0700 ${own} && echo '# mine' > ${file} && chmod 0400 ${file}`);
+    expect((await setUp(alpha, '')).stdout).toMatch(/authorized_keys: Permission denied/);
+    expect(textAt(beta, file)).toBe('# mine\n');
+
+    // One key is there with other options, in a last line without an end.
+    const [forArchive, forData] = [keyOf(alpha, 'archive'), keyOf(alpha, 'data')];
+    const before = `from="192.0.2.1" ${forArchive}`;
+    await onBeta(`mkdir -m 0777 ${own} && chmod 0777 ${own} && printf %s '${before}' > ${file}`);
+    const present = await setUp(alpha, '');
+    expectExit(present, 8);
+    expect(present.stdout).toContain('pitrtools-archive@alpha is there already: its line was not changed');
+    expect(present.stdout).toContain('others can write to ~/.ssh there');
+    expect(present.stdout).toContain('this had no effect: let our keys in');
+    const [first, second, ...more] = textAt(beta, file).split('\n');
+    expect([first, more]).toEqual([before, ['']]);
+    expect(second).toMatch(/^restrict,command="\S+cmd_archiver -C .*" ssh-ed25519 /);
+    expect(second?.endsWith(forData)).toBe(true);
+
+    // Two hosts send theirs at once, and there is no directory yet.
+    await onBeta(':');
+    const ini = '/var/lib/postgresql/other/cmd_archiver.ini';
+    const runs = await Promise.all([
+      setUp(alpha, ''),
+      alpha.type(`cmd_archiver -C ${ini} --setup --standby beta`),
+    ]);
+    for (const run of runs) expectExit(run, 8);
+    const found = textAt(beta, file).trimEnd().split('\n');
+    expect(found).toHaveLength(4);
+    for (const key of [forArchive, forData]) expect(found.join('\n')).toContain(key);
+    expect((await beta.type(`stat -c %a ${own} ${file}`)).stdout).toBe('700\n600\n');
+    expect((await setUp(alpha, '')).stdout).not.toContain('let our keys in');
+  });
 });
