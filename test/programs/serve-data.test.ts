@@ -231,36 +231,40 @@ describe.each(newestMajors())('a key that is restricted to the data of PostgreSQ
     expect(backup.stderr).toContain(`${join(pgdata, 'evil')} is a link to a directory`);
   });
 
-  test('needs --roles for a change of roles, as its dry run says', async ({ world }) => {
-    const { old, oldAsStandby, heir, heirAsPrimary } = await makeDuo(world, {
-      streams: true,
-      cluster: { checksums: true },
-    });
-    const key = await makeDataKey(world);
-    const ofData = (standby: Standby): void => {
-      standby.writeIni({ ssh: sshWith(standby, key) });
-    };
-    ofData(heir);
-    ofData(oldAsStandby);
-    const plain = readFileSync(join(old.host.directory, 'ssh', 'authorized_keys'), 'utf8');
-    allow(old, key);
-    allow(heirAsPrimary, key, '--roles');
-    await insertRows(old, 100);
-    const lacking = await world.cmdStandby(heir, ['--switchover', '--dry-run']);
-    expect(lacking.code).not.toBe(0);
-    expect(lacking.stderr).toContain('--serve --roles');
-    expect(await isPrimary(old)).toBe(true);
+  test(
+    'needs --roles for a change of roles, as its dry run says',
+    { timeout: 300_000 },
+    async ({ world }) => {
+      const { old, oldAsStandby, heir, heirAsPrimary } = await makeDuo(world, {
+        streams: true,
+        cluster: { checksums: true },
+      });
+      const key = await makeDataKey(world);
+      const ofData = (standby: Standby): void => {
+        standby.writeIni({ ssh: sshWith(standby, key) });
+      };
+      ofData(heir);
+      ofData(oldAsStandby);
+      const plain = readFileSync(join(old.host.directory, 'ssh', 'authorized_keys'), 'utf8');
+      allow(old, key);
+      allow(heirAsPrimary, key, '--roles');
+      await insertRows(old, 100);
+      const lacking = await world.cmdStandby(heir, ['--switchover', '--dry-run']);
+      expect(lacking.code).not.toBe(0);
+      expect(lacking.stderr).toContain('--serve --roles');
+      expect(await isPrimary(old)).toBe(true);
 
-    writeFileSync(join(old.host.directory, 'ssh', 'authorized_keys'), plain);
-    allow(old, key, '--roles');
-    expectExit(await world.cmdStandby(heir, ['--switchover', '--dry-run']), 0);
-    const there = await world.cmdStandby(heir, ['--switchover']);
-    expectExit(there, 0);
-    expect(await isPrimary(heir)).toBe(true);
-    await insertRows(heirAsPrimary, 50);
-    await hasRows(old, 150);
-    expect(await countRows(heir)).toBe(150);
-  });
+      writeFileSync(join(old.host.directory, 'ssh', 'authorized_keys'), plain);
+      allow(old, key, '--roles');
+      expectExit(await world.cmdStandby(heir, ['--switchover', '--dry-run']), 0);
+      const there = await world.cmdStandby(heir, ['--switchover']);
+      expectExit(there, 0);
+      expect(await isPrimary(heir)).toBe(true);
+      await insertRows(heirAsPrimary, 50);
+      await hasRows(old, 150);
+      expect(await countRows(heir)).toBe(150);
+    },
+  );
 });
 
 describe('with a key that is restricted to the data', () => {

@@ -103,6 +103,12 @@ describe.skipIf(missing !== undefined)('three hosts with the keys that --setup m
         await must(host, 'cmd_standby -B');
         await must(host, 'cmd_standby -S');
       }
+      // On a busy machine each program takes its time to start. A line of one's own is no difference.
+      for (const host of [alpha, beta, gamma])
+        await must(
+          host,
+          "sed -i 's/^pgdata: .*/&\\nfailover_probe_timeout: 120/' /etc/pitrtools/cmd_standby.ini",
+        );
       await alpha.sql('CREATE TABLE rows (n int)');
       expectExit(await beta.type('cmd_standby --setup --apply'), 0);
       expectExit(await gamma.type('cmd_standby --setup --apply'), 0);
