@@ -66,63 +66,67 @@ describe.skipIf(missing !== undefined)("two new hosts with Debian's layout", () 
   }, 60_000);
   afterAll(() => pair.world.close());
 
-  test('become a primary and a streaming standby by the twelve commands of the how-to, typed as they are there', async () => {
-    const { alpha, beta } = pair;
-    const typed = typedLines('In twelve commands');
-    expect(typed.length).toBeLessThanOrEqual(12);
-    // The package itself is installed in package.test.ts.
-    const lines = typed.filter(({ line }) => !line.startsWith('apt-get '));
-    const outputs: Finished[] = [];
-    for (const { host, line, shown } of lines) {
-      const { type } = host === 'alpha' ? alpha : beta;
-      const result = await type(withKeys(line, pair));
-      outputs.push(result);
-      expectExit(result, ends[outputs.length - 1] ?? 0);
-      for (const one of shown) expect(result.stdout).toContain(asUser(withKeys(one, pair)));
-    }
-    expect(outputs).toHaveLength(ends.length);
+  test(
+    'become a primary and a streaming standby by the twelve commands of the how-to, typed as they are there',
+    { timeout: 300_000 },
+    async () => {
+      const { alpha, beta } = pair;
+      const typed = typedLines('In twelve commands');
+      expect(typed.length).toBeLessThanOrEqual(12);
+      // The package itself is installed in package.test.ts.
+      const lines = typed.filter(({ line }) => !line.startsWith('apt-get '));
+      const outputs: Finished[] = [];
+      for (const { host, line, shown } of lines) {
+        const { type } = host === 'alpha' ? alpha : beta;
+        const result = await type(withKeys(line, pair));
+        outputs.push(result);
+        expectExit(result, ends[outputs.length - 1] ?? 0);
+        for (const one of shown) expect(result.stdout).toContain(asUser(withKeys(one, pair)));
+      }
+      expect(outputs).toHaveLength(ends.length);
 
-    await alpha.sql('CREATE TABLE rows AS SELECT generate_series(1, 100) AS n');
-    await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '100');
-    expect(await alpha.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
-      'pitrtools_beta|streaming',
-    );
-
-    // The archive brings what cannot be streamed any more.
-    expectExit(await beta.type('cmd_standby -A stop'), 0);
-    await alpha.sql('INSERT INTO rows SELECT generate_series(101, 200)');
-    const segment = await alpha.sql('SELECT pg_walfile_name(pg_switch_wal())');
-    await eventually(() => textAt(beta, `${archive}/${segment}`) !== '', { limitMs: 30_000 });
-    await alpha.sql('SELECT pg_switch_wal()');
-    await alpha.sql('CHECKPOINT');
-    await alpha.sql('CHECKPOINT');
-    expectExit(await beta.type('cmd_standby -A start'), 0);
-    await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '200', {
-      limitMs: 30_000,
-    });
-
-    // Each key is for one program of ours alone.
-    for (const host of [alpha, beta]) {
-      const authorized = textAt(host, '/var/lib/postgresql/.ssh/authorized_keys').trimEnd().split('\n');
-      const programs = authorized.map((each) =>
-        /^restrict,command="\/\S*\/(cmd_\w+) -C (\S+) --serve --roles" ssh-ed25519 /.exec(each),
+      await alpha.sql('CREATE TABLE rows AS SELECT generate_series(1, 100) AS n');
+      await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '100');
+      expect(await alpha.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
+        'pitrtools_beta|streaming',
       );
-      expect(programs.map((match) => match?.slice(1))).toEqual([
-        ['cmd_standby', '/etc/pitrtools/cmd_standby.ini'],
-        ['cmd_archiver', '/etc/pitrtools/cmd_archiver.ini'],
-      ]);
-      expect(refusalsOn(host)).toEqual([]);
-    }
 
-    // Again: nothing is left to do, and nothing changes.
-    const before = textAt(alpha, '/etc/pitrtools/cmd_archiver.ini');
-    const again = await alpha.type('cmd_archiver --setup --apply');
-    expectExit(again, 0);
-    expect(again.stdout).not.toMatch(/^\d+\. /m);
-    expect(textAt(alpha, '/etc/pitrtools/cmd_archiver.ini')).toBe(before);
-  });
+      // The archive brings what cannot be streamed any more.
+      expectExit(await beta.type('cmd_standby -A stop'), 0);
+      await alpha.sql('INSERT INTO rows SELECT generate_series(101, 200)');
+      const segment = await alpha.sql('SELECT pg_walfile_name(pg_switch_wal())');
+      await eventually(() => textAt(beta, `${archive}/${segment}`) !== '', { limitMs: 30_000 });
+      await alpha.sql('SELECT pg_switch_wal()');
+      await alpha.sql('CHECKPOINT');
+      await alpha.sql('CHECKPOINT');
+      expectExit(await beta.type('cmd_standby -A start'), 0);
+      await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '200', {
+        limitMs: 30_000,
+      });
 
-  test('then change roles, because both hosts have both INI files', async () => {
+      // Each key is for one program of ours alone.
+      for (const host of [alpha, beta]) {
+        const authorized = textAt(host, '/var/lib/postgresql/.ssh/authorized_keys').trimEnd().split('\n');
+        const programs = authorized.map((each) =>
+          /^restrict,command="\/\S*\/(cmd_\w+) -C (\S+) --serve --roles" ssh-ed25519 /.exec(each),
+        );
+        expect(programs.map((match) => match?.slice(1))).toEqual([
+          ['cmd_standby', '/etc/pitrtools/cmd_standby.ini'],
+          ['cmd_archiver', '/etc/pitrtools/cmd_archiver.ini'],
+        ]);
+        expect(refusalsOn(host)).toEqual([]);
+      }
+
+      // Again: nothing is left to do, and nothing changes.
+      const before = textAt(alpha, '/etc/pitrtools/cmd_archiver.ini');
+      const again = await alpha.type('cmd_archiver --setup --apply');
+      expectExit(again, 0);
+      expect(again.stdout).not.toMatch(/^\d+\. /m);
+      expect(textAt(alpha, '/etc/pitrtools/cmd_archiver.ini')).toBe(before);
+    },
+  );
+
+  test('then change roles, because both hosts have both INI files', { timeout: 300_000 }, async () => {
     const { alpha, beta } = pair;
     expectExit(await beta.type('cmd_standby --switchover --dry-run'), 0);
     expectExit(await beta.type('cmd_standby --switchover'), 0);
@@ -146,22 +150,26 @@ describe.skipIf(missing !== undefined)("two new hosts with Debian's layout", () 
     expect(wrongToo.stderr).toContain('the server here is a standby');
   });
 
-  test('and with the same keys a crash is followed by -F999, and the former primary rejoins', async () => {
-    const { alpha, beta } = pair;
-    expectExit(await beta.type(`kill -9 $(head -n 1 ${pgdata}/postmaster.pid)`), 0);
-    await eventually(async () => (await beta.type('psql -XAtqc "SELECT 1" postgres')).code !== 0);
-    expectExit(await alpha.type('cmd_standby -F999'), 0);
-    await alpha.sql('INSERT INTO rows VALUES (-1)');
-    expectExit(await beta.type('cmd_standby --rejoin'), 0);
-    await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '202', {
-      limitMs: 30_000,
-    });
-    expect(await alpha.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
-      'pitrtools_beta|streaming',
-    );
-    expectExit(await beta.type('cmd_standby --setup'), 0);
-    expect([...refusalsOn(alpha), ...refusalsOn(beta)]).toEqual([]);
-  });
+  test(
+    'and with the same keys a crash is followed by -F999, and the former primary rejoins',
+    { timeout: 300_000 },
+    async () => {
+      const { alpha, beta } = pair;
+      expectExit(await beta.type(`kill -9 $(head -n 1 ${pgdata}/postmaster.pid)`), 0);
+      await eventually(async () => (await beta.type('psql -XAtqc "SELECT 1" postgres')).code !== 0);
+      expectExit(await alpha.type('cmd_standby -F999'), 0);
+      await alpha.sql('INSERT INTO rows VALUES (-1)');
+      expectExit(await beta.type('cmd_standby --rejoin'), 0);
+      await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '202', {
+        limitMs: 30_000,
+      });
+      expect(await alpha.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
+        'pitrtools_beta|streaming',
+      );
+      expectExit(await beta.type('cmd_standby --setup'), 0);
+      expect([...refusalsOn(alpha), ...refusalsOn(beta)]).toEqual([]);
+    },
+  );
 });
 
 describe.skipIf(missing !== undefined)('--setup', () => {
@@ -292,49 +300,53 @@ describe.skipIf(missing !== undefined)('--setup', () => {
     );
   });
 
-  test('sends our keys where ssh lets us in already, and changes nothing else there', async () => {
-    const { alpha, beta } = pair;
-    const own = '/var/lib/postgresql/.ssh';
-    const file = `${own}/authorized_keys`;
-    await alpha.type(`mkdir -p -m 0700 ${own} && ssh-keygen -q -t ed25519 -N '' -f ${own}/id_ed25519`);
-    writeFileSync(beta.at('/etc/ssh/own_keys'), readFileSync(alpha.at(`${own}/id_ed25519.pub`)));
-    const onBeta = (line: string) => beta.type(`chmod -fR u+rwX ${own}; rm -rf ${own}; ${line}`);
+  test(
+    'sends our keys where ssh lets us in already, and changes nothing else there',
+    { timeout: 300_000 },
+    async () => {
+      const { alpha, beta } = pair;
+      const own = '/var/lib/postgresql/.ssh';
+      const file = `${own}/authorized_keys`;
+      await alpha.type(`mkdir -p -m 0700 ${own} && ssh-keygen -q -t ed25519 -N '' -f ${own}/id_ed25519`);
+      writeFileSync(beta.at('/etc/ssh/own_keys'), readFileSync(alpha.at(`${own}/id_ed25519.pub`)));
+      const onBeta = (line: string) => beta.type(`chmod -fR u+rwX ${own}; rm -rf ${own}; ${line}`);
 
-    // Neither a directory nor a file that is closed is opened.
-    await onBeta(`mkdir -m 0500 ${own}`);
-    const closed = await setUp(alpha, '');
-    expectExit(closed, 8);
-    expect(closed.stdout).toMatch(/cannot append our keys on beta; .*authorized_keys: Permission denied/);
-    await onBeta(`mkdir -m 0700 ${own} && echo '# mine' > ${file} && chmod 0400 ${file}`);
-    expect((await setUp(alpha, '')).stdout).toMatch(/authorized_keys: Permission denied/);
-    expect(textAt(beta, file)).toBe('# mine\n');
+      // Neither a directory nor a file that is closed is opened.
+      await onBeta(`mkdir -m 0500 ${own}`);
+      const closed = await setUp(alpha, '');
+      expectExit(closed, 8);
+      expect(closed.stdout).toMatch(/cannot append our keys on beta; .*authorized_keys: Permission denied/);
+      await onBeta(`mkdir -m 0700 ${own} && echo '# mine' > ${file} && chmod 0400 ${file}`);
+      expect((await setUp(alpha, '')).stdout).toMatch(/authorized_keys: Permission denied/);
+      expect(textAt(beta, file)).toBe('# mine\n');
 
-    // One key is there with other options, in a last line without an end.
-    const [forArchive, forData] = [keyOf(alpha, 'archive'), keyOf(alpha, 'data')];
-    const before = `from="192.0.2.1" ${forArchive}`;
-    await onBeta(`mkdir -m 0777 ${own} && chmod 0777 ${own} && printf %s '${before}' > ${file}`);
-    const present = await setUp(alpha, '');
-    expectExit(present, 8);
-    expect(present.stdout).toContain('pitrtools-archive@alpha is there already: its line was not changed');
-    expect(present.stdout).toContain('others can write to ~/.ssh there');
-    expect(present.stdout).toContain('this had no effect: let our keys in');
-    const [first, second, ...more] = textAt(beta, file).split('\n');
-    expect([first, more]).toEqual([before, ['']]);
-    expect(second).toMatch(/^restrict,command="\S+cmd_archiver -C .*" ssh-ed25519 /);
-    expect(second?.endsWith(forData)).toBe(true);
+      // One key is there with other options, in a last line without an end.
+      const [forArchive, forData] = [keyOf(alpha, 'archive'), keyOf(alpha, 'data')];
+      const before = `from="192.0.2.1" ${forArchive}`;
+      await onBeta(`mkdir -m 0777 ${own} && chmod 0777 ${own} && printf %s '${before}' > ${file}`);
+      const present = await setUp(alpha, '');
+      expectExit(present, 8);
+      expect(present.stdout).toContain('pitrtools-archive@alpha is there already: its line was not changed');
+      expect(present.stdout).toContain('others can write to ~/.ssh there');
+      expect(present.stdout).toContain('this had no effect: let our keys in');
+      const [first, second, ...more] = textAt(beta, file).split('\n');
+      expect([first, more]).toEqual([before, ['']]);
+      expect(second).toMatch(/^restrict,command="\S+cmd_archiver -C .*" ssh-ed25519 /);
+      expect(second?.endsWith(forData)).toBe(true);
 
-    // Two hosts send theirs at once, and there is no directory yet.
-    await onBeta(':');
-    const ini = '/var/lib/postgresql/other/cmd_archiver.ini';
-    const runs = await Promise.all([
-      setUp(alpha, ''),
-      alpha.type(`cmd_archiver -C ${ini} --setup --standby beta`),
-    ]);
-    for (const run of runs) expectExit(run, 8);
-    const found = textAt(beta, file).trimEnd().split('\n');
-    expect(found).toHaveLength(4);
-    for (const key of [forArchive, forData]) expect(found.join('\n')).toContain(key);
-    expect((await beta.type(`stat -c %a ${own} ${file}`)).stdout).toBe('700\n600\n');
-    expect((await setUp(alpha, '')).stdout).not.toContain('let our keys in');
-  });
+      // Two hosts send theirs at once, and there is no directory yet.
+      await onBeta(':');
+      const ini = '/var/lib/postgresql/other/cmd_archiver.ini';
+      const runs = await Promise.all([
+        setUp(alpha, ''),
+        alpha.type(`cmd_archiver -C ${ini} --setup --standby beta`),
+      ]);
+      for (const run of runs) expectExit(run, 8);
+      const found = textAt(beta, file).trimEnd().split('\n');
+      expect(found).toHaveLength(4);
+      for (const key of [forArchive, forData]) expect(found.join('\n')).toContain(key);
+      expect((await beta.type(`stat -c %a ${own} ${file}`)).stdout).toBe('700\n600\n');
+      expect((await setUp(alpha, '')).stdout).not.toContain('let our keys in');
+    },
+  );
 });
