@@ -46,8 +46,8 @@ export default defineConfig({
           include: ['test/programs/**/*.test.ts'],
           exclude: [...configDefaults.exclude, ...(isQuick ? slowFiles : [])],
           // A whole program drives real servers: what may take long is bounded by the program's own limits.
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
           // They wait more than they compute: so many keep all cores busy.
           maxWorkers: Number(process.env['PITRTOOLS_TEST_WORKERS'] ?? 2 * availableParallelism()),
           sequence: { groupOrder: 1 },

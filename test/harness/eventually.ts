@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../src/errors.ts';
 
 export interface Patience {
-  /** How long to keep asking; a minute by default, for slow machines. */
+  /** How long to keep asking; two minutes by default, for slow machines. */
   readonly limitMs?: number;
   readonly everyMs?: number;
   /** What is waited for, as the failure shall name it. */
@@ -17,7 +17,7 @@ export async function eventually<T>(
   ask: () => Promise<T> | T,
   patience: Patience = {},
 ): Promise<NonNullable<T>> {
-  const { limitMs = 60_000, everyMs = 25, what = ask.toString() } = patience;
+  const { limitMs = 120_000, everyMs = 25, what = ask.toString() } = patience;
   const deadline = Date.now() + limitMs;
   for (;;) {
     const answer = await attempt(ask);

@@ -42,7 +42,7 @@ export async function makeHostNetworks(world: string): Promise<HostNetworks> {
   const hold = async (program: string, args: readonly string[]): Promise<number> => {
     const holder = start(program, args, { env, limitMs: 86_400_000 });
     holders.push(holder);
-    await eventually(() => holder.output().includes('ready'), { limitMs: 10_000, what: 'a network' });
+    await eventually(() => holder.output().includes('ready'), { limitMs: 60_000, what: 'a network' });
     return holder.pid;
   };
   const hub = await hold('unshare', [

@@ -177,7 +177,7 @@ async function archiverStatistics(
   };
 }
 
-async function archived(server: Server, segment: string, limitMs = 60_000): Promise<void> {
+async function archived(server: Server, segment: string, limitMs = 120_000): Promise<void> {
   await eventually(() => !server.archiveStatus().includes(`${segment}.ready`), {
     limitMs,
     what: `${segment} archived; server log ${server.log}`,

@@ -232,7 +232,7 @@ async function kill9(place: ServerPlace, which: 'machine' | 'postmaster'): Promi
     ({ pid, parent }) => which === 'machine' || pid === postmaster || parent === postmaster,
   );
   await eventually(() => gone.every(({ pid }) => processEntry(pid) === undefined), {
-    limitMs: 20_000,
+    limitMs: 60_000,
     what: `end of all processes of ${place.pgdata}`,
   });
 }

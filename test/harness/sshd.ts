@@ -69,7 +69,7 @@ export function createSshd(keys: SshKeys, place: SshdPlace): Sshd {
       // Absolute, because sshd starts itself anew for each connection.
       listener = start('/usr/sbin/sshd', ['-D', '-f', files.config, '-E', files.log], unlimited(place));
       await eventually(() => acceptsThere(place), {
-        limitMs: 10_000,
+        limitMs: 60_000,
         what: `sshd on ${place.address}:${place.port}, log ${files.log}`,
       });
     },

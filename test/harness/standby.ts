@@ -83,7 +83,7 @@ export function createStandby(place: StandbyPlace, options: StandbyOptions): Sta
     },
     archive: () => walFiles(archiveDir),
     archivedBytes: (name) => readFileSync(join(archiveDir, name)),
-    received: async (name, limitMs = 60_000) => {
+    received: async (name, limitMs = 120_000) => {
       await eventually(() => existsSync(join(archiveDir, name)), {
         limitMs,
         what: `${name} in ${archiveDir}`,

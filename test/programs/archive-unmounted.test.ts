@@ -181,7 +181,7 @@ describe.each(failureMajors())('an archive that is unmounted on PostgreSQL %i', 
       expect(readdirSync(standby.archiveDir)).toEqual([]);
       mount();
       await eventually(async () => (await countRows(standby)) === 20, {
-        limitMs: 60_000,
+        limitMs: 120_000,
         what: 'the rows that were written meanwhile',
       });
       expect((await client.query('SELECT pg_is_in_recovery() AS yes')).rows).toEqual([{ yes: true }]);

@@ -30,7 +30,7 @@ describe('kill -9 of cmd_archiver', () => {
 
   test(
     `nothing is lost if it is killed at ten random moments while fifty segments are archived (seed ${seed})`,
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const random = createRandom(seed);
       const cluster = await readyCluster(world, { slaves: ['s1', 's2'] });

@@ -35,7 +35,7 @@ describe.each(newestMajors())('--audit after a campaign, on PostgreSQL %i', (maj
 
   test(
     'finds exactly the segments that were removed or changed by hand at the standby',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const primary = await world.startPrimary({ slaves: ['s1', 's2'], walSegmentMb: 1 });
       await primary.sql('CREATE TABLE rows (id serial PRIMARY KEY)');

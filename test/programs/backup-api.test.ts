@@ -66,7 +66,7 @@ describe.each(failureMajors())('the checkpoint and the end of a backup on Postgr
     const archive = `test ! -e '${count}' && touch '${count}' && cp "$1" '${standby.archiveDir}'/"$2"`;
     primary.configure({ archive_command: `${writeScript(primary.host, 'once', archive)} %p %f` });
     await primary.reload();
-    const run = await world.cmdStandby(standby, ['-B'], { limitMs: 90_000 });
+    const run = await world.cmdStandby(standby, ['-B'], { limitMs: 120_000 });
     expectExit(run, 1);
     expect(existsSync(count)).toBe(true);
     expect(run.stderr).toMatch(/the backup needs WAL that did not arrive in .* within 3 s: [0-9A-F]{24}/);

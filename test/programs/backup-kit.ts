@@ -122,7 +122,7 @@ export async function startDirectly(standby: Standby): Promise<string> {
   const { code, stdout, stderr } = await run(
     serverProgram(standby.major, 'postgres'),
     ['-D', standby.pgdata, '-c', `config_file=${configuration}`],
-    { env: standby.env, limitMs: 20_000 },
+    { env: standby.env, limitMs: 120_000 },
   );
   if (code === 0 || code === null) throw new Error(`a server started on ${standby.pgdata}`);
   return stdout + stderr;

@@ -47,7 +47,7 @@ async function reach(moment: Moment, running: Running, standby: Standby): Promis
       statSync(bulk).blocks * 512 >= moment.bytes
     );
   };
-  await eventually(isReached, { limitMs: 60_000, everyMs: 10, what: JSON.stringify(moment) });
+  await eventually(isReached, { limitMs: 120_000, everyMs: 10, what: JSON.stringify(moment) });
 }
 
 const commandOf = { rsync: /\brsync\b/, ssh: /^\S*ssh / } as const;
@@ -84,7 +84,7 @@ async function expectPrimaryClean(primary: Primary): Promise<void> {
       ? "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pitrtools'"
       : "SELECT NOT pg_is_in_backup() AND count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pitrtools'";
   await eventually(async () => (await primary.value(question)) === 'true', {
-    limitMs: 60_000,
+    limitMs: 120_000,
     what: 'no session and no backup on the primary',
   });
 }

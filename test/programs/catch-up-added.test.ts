@@ -40,14 +40,17 @@ describe.each(outerMajors())('a server on PostgreSQL %i that was promoted long a
       await primary.reload();
       await eventually(
         async () => (await primary.value('SELECT count(*) FROM pg_replication_slots')) === '0',
-        { limitMs: 60_000, what: 'no slot that keeps WAL' },
+        { limitMs: 120_000, what: 'no slot that keeps WAL' },
       );
       await recycle();
       expect(existsSync(join(b.pgdata, 'pg_wal', unseen[0] ?? ''))).toBe(false);
       const kept = await archiveSegments(primary, 1);
       await world.asPrimary(b, ['d', 'c']);
       for (const name of ['00000002.history', ...unseen]) await c.received(name);
-      await eventually(() => laneState(primary, 'c').gap !== undefined, { limitMs: 60_000, what: 'the gap' });
+      await eventually(() => laneState(primary, 'c').gap !== undefined, {
+        limitMs: 120_000,
+        what: 'the gap',
+      });
       const [gap] = laneState(primary, 'c').gap?.missing ?? [];
       expect(gap?.first).toMatch(/^00000002/);
       await c.received(kept[0] ?? '');

@@ -12,7 +12,7 @@ import { shipperPids } from './shipper-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
 async function untilGap(primary: Primary) {
-  await eventually(() => laneState(primary, 's2').gap !== undefined, { limitMs: 60_000, what: 'the gap' });
+  await eventually(() => laneState(primary, 's2').gap !== undefined, { limitMs: 120_000, what: 'the gap' });
   return laneState(primary, 's2').gap;
 }
 
@@ -28,7 +28,7 @@ describe.each(outerMajors())('WAL that another archive_command took, on PostgreS
 
   test(
     'is given to the standbys, whether the shipper saw it pass or had ended',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const { primary, second } = await makeTrio(world);
       await untilCaughtUp(primary, 's2');
@@ -55,7 +55,7 @@ describe.each(outerMajors())('WAL that cannot be given to a standby, on PostgreS
 
   test(
     'because archiving was off: a gap, said by both programs, and closed by a new base backup',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const { primary, second } = await makeTrio(world);
       await untilCaughtUp(primary, 's2');
@@ -106,7 +106,7 @@ describe.each(outerMajors())('WAL that cannot be given to a standby, on PostgreS
 
   test(
     'because it has another file of that name: a conflict that stops no delivery',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const { primary, first, second } = await makeTrio(world);
       await untilCaughtUp(primary, 's2');
@@ -143,7 +143,10 @@ describe.each(outerMajors())('WAL that cannot be given to a standby, on PostgreS
       await world.cmdArchiver(primary, ['--flush']);
       await second.received(wrong);
       expect(second.archivedBytes(wrong).equals(first.archivedBytes(wrong))).toBe(true);
-      await eventually(() => laneState(primary, 's2').gap === undefined, { limitMs: 90_000, what: 'no gap' });
+      await eventually(() => laneState(primary, 's2').gap === undefined, {
+        limitMs: 120_000,
+        what: 'no gap',
+      });
     },
   );
 });

@@ -47,7 +47,7 @@ export async function untilCaughtUp(primary: Primary, standby: string, timeline 
     const { caughtUp } = laneState(primary, standby);
     return caughtUp?.timeline === timeline && caughtUp.hasNoData !== true;
   };
-  await eventually(isProved, { limitMs: 60_000, what: `${standby} caught up` });
+  await eventually(isProved, { limitMs: 120_000, what: `${standby} caught up` });
 }
 
 /** Segments that everybody gets who is in `slaves` at that time. */

@@ -69,7 +69,7 @@ describe.each(failureMajors())(
         // A stop would end with a checkpoint, which removes them; the shipper dies with the server.
         await primary.kill9();
         await eventually(() => shipperPids(primary.host).length === 0, {
-          limitMs: 60_000,
+          limitMs: 120_000,
           what: 'no shipper',
         });
         addAgain();

@@ -14,7 +14,7 @@ import { clientProgram, testMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import { createWorld, type World } from '../harness/world.ts';
 
-const minute = { limitMs: 60_000 };
+const patience = { limitMs: 120_000 };
 const major = testMajors().at(-1) ?? 18;
 
 let world: World;
@@ -59,9 +59,9 @@ const socketDirectories = () =>
 describe('an ssh connection', () => {
   test('runs scripts one after the other, each with its own status and output', async () => {
     const answers = await connected(async (shell) => [
-      await shell.run('echo one; printf "no line feed"; exit 3', minute),
-      await shell.run('cat; pwd >/dev/null; echo two', minute),
-      await shell.run("echo '@pitrtools 123 0'", minute),
+      await shell.run('echo one; printf "no line feed"; exit 3', patience),
+      await shell.run('cat; pwd >/dev/null; echo two', patience),
+      await shell.run("echo '@pitrtools 123 0'", patience),
     ]);
     expect(answers).toEqual([
       { kind: 'done', status: 3, lines: ['one', 'no line feed'] },
@@ -86,7 +86,7 @@ describe('an ssh connection', () => {
     const outcome = await connected(async (shell) => {
       const program = { rsync: { program: 'rsync', args: [] }, flags: ['-z'], version: 3 } as const;
       const to = remotePath(shell, program, target);
-      return rsyncOutcome(await runCommand(rsyncCommand(shell, program, 10, ['-t', source, to]), minute));
+      return rsyncOutcome(await runCommand(rsyncCommand(shell, program, 10, ['-t', source, to]), patience));
     });
     expect(outcome).toEqual({ kind: 'whole' });
     expect(existsSync(target)).toBe(true);
@@ -95,7 +95,7 @@ describe('an ssh connection', () => {
   test('is closed if a script exceeds its limit, and the next script gets this as its error', async () => {
     const [first, second] = await connected(async (shell) => [
       await shell.run('sleep 2', { limitMs: 200 }),
-      await shell.run('echo', minute),
+      await shell.run('echo', patience),
     ]);
     expect(first).toMatchObject({ kind: 'lost' });
     expect(second).toEqual(first);
@@ -104,7 +104,7 @@ describe('an ssh connection', () => {
   test('returns a value if it is cut while a script runs', async () => {
     const victim = await world.host('victim');
     const result = await withRemoteShell(deps, targetOf(victim), async (shell) => {
-      const running = shell.run('echo started; sleep 300', minute);
+      const running = shell.run('echo started; sleep 300', patience);
       await victim.sshd.kill();
       return running;
     });

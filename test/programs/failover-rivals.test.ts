@@ -35,7 +35,7 @@ function withHeld(world: World, standby: Standby, key: 'promote_command' | 'star
   );
   standby.writeIni({ [key]: script });
   return {
-    untilBegun: () => eventually(() => existsSync(begun), { limitMs: 60_000, what: `${key} begun` }),
+    untilBegun: () => eventually(() => existsSync(begun), { limitMs: 120_000, what: `${key} begun` }),
     release: () => {
       writeFileSync(released, '');
     },
@@ -56,7 +56,7 @@ exec '${program}' "$@"`,
   );
   writeFileSync(sentinel, text.replace(`program: ${program}`, `program: ${script}`));
   return {
-    untilBegun: () => eventually(() => existsSync(begun), { limitMs: 60_000, what: 'the last question' }),
+    untilBegun: () => eventually(() => existsSync(begun), { limitMs: 120_000, what: 'the last question' }),
     release: () => {
       writeFileSync(released, '');
     },

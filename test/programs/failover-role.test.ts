@@ -76,7 +76,7 @@ describe('the role of the primary', () => {
     );
     heir.writeIni({ promote_command: waits });
     const first = world.startStandby(heir, ['-F999']);
-    await eventually(() => existsSync(trace), { limitMs: 60_000 });
+    await eventually(() => existsSync(trace), { limitMs: 120_000 });
     first.killFamily();
     await first.finished;
     expect(marksAt(other)).toEqual([]);

@@ -22,7 +22,7 @@ async function viewOfOther(world: World, heir: Standby): Promise<string> {
       view = (await world.cmdStandby(heir, ['--status'])).stdout;
       return view.includes('most advanced') && !/most advanced .*not known: other/.test(view);
     },
-    { what: 'the answer of the other standby in a view', limitMs: 90_000 },
+    { what: 'the answer of the other standby in a view', limitMs: 120_000 },
   );
   archiver.writeIni({ ssh: heir.host.ssh });
   return view;

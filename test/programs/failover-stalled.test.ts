@@ -38,7 +38,7 @@ test.each(failureMajors())(
     const before = sentinel();
     const goOn = stall(world, primary);
 
-    const refused = await world.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    const refused = await world.cmdStandby(standby, ['-F999'], { limitMs: 120_000 });
     expectExit(refused, 4);
     expect(refused.stderr).toMatch(/its postmaster runs there \(pid \d+\)/);
     expect(await standby.inRecovery()).toBe(true);

@@ -276,7 +276,7 @@ describe.each(failureMajors())('-F999 on PostgreSQL %i with problems', (major) =
     world.onClose(() => ssh.close());
     standby.host.routeTo(primary.host, ssh);
 
-    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 120_000 });
     expect(run).toMatchObject({ code: 0, timedOut: false });
     expect(run.stderr).toContain('no answer within 3 s');
     expect(run.stderr).toContain('this does not prove that it is down');
@@ -294,7 +294,7 @@ describe.each(failureMajors())('-F999 on PostgreSQL %i with problems', (major) =
     world.onClose(() => ssh.close());
     standby.host.routeTo(primary.host, ssh);
 
-    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 120_000 });
     expect(run).toMatchObject({ code: 4, timedOut: false });
     expect(run.stderr).toContain('and does not answer: a hung server or a proxy');
     expect(await standby.inRecovery()).toBe(true);
@@ -362,7 +362,7 @@ describe.each(failureMajors())('-F999 on PostgreSQL %i with problems', (major) =
     world.onClose(() => port.close());
     if (major >= 12) writeFileSync(join(standby.pgdata, 'recovery.signal'), '');
 
-    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 60_000 });
+    const run = await world.cmdStandby(standby, ['-F999'], { limitMs: 120_000 });
     expectExit(run, 0);
     expect(leftOver(standby)).toEqual([]);
     await standby.restart();

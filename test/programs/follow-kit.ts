@@ -95,7 +95,7 @@ export async function addRows(server: Pick<Server, 'sql'>, last: number): Promis
 
 export async function hasRows(standby: Standby, count: number): Promise<void> {
   await eventually(async () => (await countRows(standby)) === count, {
-    limitMs: 60_000,
+    limitMs: 120_000,
     what: `${count} rows on ${standby.name}`,
   });
 }

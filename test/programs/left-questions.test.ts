@@ -59,7 +59,7 @@ ${answersThen ? `exec ${checkout('bin', 'cmd_standby')} "$@"` : ''}
     // The question may take longer than that.
     await eventually(() => names.every((name) => archivedFiles(standby).includes(name)), {
       what: 'WAL at the standby',
-      limitMs: 20_000,
+      limitMs: 120_000,
     });
     await eventually(() => cluster.state('s1')['health'] === 'ok', { what: 'a lane that is well' });
     expect(asked()).toBe(1);

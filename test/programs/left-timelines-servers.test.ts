@@ -77,11 +77,11 @@ describe.each(failureMajors())('an old primary on PostgreSQL %i', (major) => {
     expectExit(await world.cmdArchiver(primary, ['--timeline-restored', '1']), 0);
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '2', {
       what: 'the second row on the standby',
-      limitMs: 60_000,
+      limitMs: 120_000,
     });
     await eventually(() => primary.queue('standby1').length === 0, {
       what: 'an empty queue',
-      limitMs: 90_000,
+      limitMs: 120_000,
     });
     await eventually(() => state()['health'] === 'ok', { what: 'a lane that is well again' });
   });

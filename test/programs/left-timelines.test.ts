@@ -177,7 +177,7 @@ describe('a standby that was away during the failover', () => {
     declare(cluster);
     await eventually(() => sentinelOf(standby).includes(`left: ${mark}\n`), {
       what: 'the mark at the standby',
-      limitMs: 20_000,
+      limitMs: 120_000,
     });
   });
 

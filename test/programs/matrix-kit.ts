@@ -55,7 +55,7 @@ export async function addRows(server: Pick<Primary, 'sql'>, count: number): Prom
 
 export async function hasRows(standby: Standby, count: number): Promise<void> {
   await eventually(async () => (await countRows(standby)) === count, {
-    limitMs: 60_000,
+    limitMs: 120_000,
     what: `${count} rows on ${standby.name}; server log ${standby.log}`,
   });
 }

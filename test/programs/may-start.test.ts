@@ -52,7 +52,7 @@ async function addRows({ primary, heir, other }: Trio, last: number): Promise<vo
 
 async function hasRows(standby: Standby, count: number): Promise<void> {
   await eventually(async () => (await countRows(standby)) === count, {
-    limitMs: 60_000,
+    limitMs: 120_000,
     what: `${count} rows on ${standby.name}`,
   });
 }
@@ -86,7 +86,7 @@ describe.each(outerMajors())('--may-start on PostgreSQL %i', (major) => {
     );
     heir.writeIni({ promote_command: waits });
     const killed = world.startStandby(heir, ['-F999']);
-    await eventually(() => existsSync(promoted), { limitMs: 60_000, what: 'the promotion' });
+    await eventually(() => existsSync(promoted), { limitMs: 120_000, what: 'the promotion' });
     const meanwhile = await ask(world, primary);
     expectExit(meanwhile, 4);
     expect(meanwhile.stderr).toContain(

@@ -171,7 +171,7 @@ async function watchTroubles(atEnd: AtEnd, world: World): Promise<void> {
   symlinkSync(file, join(here.directory, 'cmd_archiver.prom'));
   const stopWriting = keepWriting(atEnd, world, primary, file);
   const monitor = await startPrometheus(atEnd, primary, [here.address, other.address]);
-  const limitMs = 90_000;
+  const limitMs = 180_000;
   const fires = (alert: string) =>
     eventually(async () => (await firing(monitor)).includes(alert), { what: `the alert ${alert}`, limitMs });
   const isQuiet = () =>

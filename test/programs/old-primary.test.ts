@@ -75,7 +75,7 @@ function laneOf(primary: Primary, standby: Standby): { readonly health?: string 
 
 async function untilLane(primary: Primary, standby: Standby, health: string): Promise<void> {
   await eventually(() => laneOf(primary, standby).health === health, {
-    limitMs: 90_000,
+    limitMs: 120_000,
     what: `the lane of ${standby.name} on ${primary.name}: ${health}`,
   });
 }
@@ -97,7 +97,7 @@ describe.each(outerMajors())('an old primary that is started again, on PostgreSQ
 
   test(
     'right after the failover brings nothing to a standby that was informed, or was away and comes back',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const quartet = await makeQuartet(world);
       const { a, b, promoted, c, d } = quartet;
@@ -132,7 +132,7 @@ describe.each(outerMajors())('an old primary that is started again, on PostgreSQ
 
   test(
     'before the standbys are informed leaves none of them on its branch unnoticed',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const quartet = await makeQuartet(world);
       const { a, b, promoted, c, d } = quartet;
@@ -191,7 +191,7 @@ touch '${promoted}'; until [ -e '${released}' ]; do sleep 0.1; done`,
   );
   standby.writeIni({ promote_command: script });
   return {
-    untilPromoted: () => eventually(() => existsSync(promoted), { limitMs: 60_000, what: 'promoted' }),
+    untilPromoted: () => eventually(() => existsSync(promoted), { limitMs: 120_000, what: 'promoted' }),
     release: () => {
       writeFileSync(released, '');
     },

@@ -75,7 +75,7 @@ test('-P ends within its limit although one host does not answer', async () => {
   const ssh = await packetSink({ address: primary.host.address });
   here.onClose(() => ssh.close());
   standby.host.routeTo(primary.host, ssh);
-  const run = await here.cmdStandby(standby, ['-P'], { limitMs: 60_000 });
+  const run = await here.cmdStandby(standby, ['-P'], { limitMs: 120_000 });
   expect(run).toMatchObject({ code: 11, timedOut: false });
   expect(run.stdout).toContain('cannot be reached');
 });

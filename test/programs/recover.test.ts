@@ -113,7 +113,7 @@ describe.each(failureMajors())('cmd_standby -F999 -R on PostgreSQL %i', (major) 
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await archiveRows({ primary, standby }, 40);
     await primary.kill9();
-    await expect.poll(() => countRows(standby), { timeout: 30_000 }).toBe(40);
+    await expect.poll(() => countRows(standby), { timeout: 120_000 }).toBe(40);
     const past = await world.cmdStandby(standby, ['-F999', '-R', moment]);
     expectExit(past, 4);
     expect(past.stderr).toContain('has replayed past');

@@ -117,7 +117,7 @@ async function killAt(running: Running, moment: Moment, random: () => number): P
   await running.finished;
   const isOurs = ({ commandLine }: { commandLine: string }) => !/\bpostgres(: | -D)/.test(commandLine);
   const begun = new Set(family.filter(isOurs).map(({ pid }) => pid));
-  await eventually(() => !processTable().some(({ pid }) => begun.has(pid)), { limitMs: 60_000 });
+  await eventually(() => !processTable().some(({ pid }) => begun.has(pid)), { limitMs: 120_000 });
   return undefined;
 }
 

@@ -115,7 +115,7 @@ describe('a former primary with WAL that is only there', () => {
     const trace = join(former.host.directory, 'starting');
     former.writeIni({ start_command: writeScript(former.host, 'start', `touch '${trace}'; sleep 60`) });
     const first = world.startStandby(former, ['--rejoin', addressOf(heir)]);
-    await eventually(() => existsSync(trace), { limitMs: 60_000 });
+    await eventually(() => existsSync(trace), { limitMs: 120_000 });
     first.killFamily();
     const { stdout } = await first.finished;
     expect(stdout).toMatch(/^Way: pg_rewind from/m);
@@ -178,7 +178,7 @@ describe('a former primary with WAL that is only there', () => {
     const early = killed.finished.then((run) => {
       expectExit(run, -1);
     });
-    await Promise.race([early, eventually(() => existsSync(begun), { limitMs: 60_000 })]);
+    await Promise.race([early, eventually(() => existsSync(begun), { limitMs: 120_000 })]);
     early.catch(() => undefined);
     killed.killFamily();
     await killed.finished;

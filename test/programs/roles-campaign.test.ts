@@ -138,7 +138,7 @@ async function backupForGap(campaign: Campaign, node: Node, run: Finished): Prom
       const { stdout } = await onPrimary(campaign, campaign.primary, ['--flush'], [0, 1]);
       return new RegExp(`Standby ${node.name}: it lacks .* needs a new base backup`).test(stdout);
     },
-    { limitMs: 90_000, everyMs: 2_000, what: `the gap of ${node.name}` },
+    { limitMs: 120_000, everyMs: 2_000, what: `the gap of ${node.name}` },
   );
   count(campaign, 'gap');
   await baseBackup(campaign, node, 'a gap is said');

@@ -35,11 +35,11 @@ test('a standby that is left alone is tried again on time although the clock was
   await eventually(() => cluster.queue('s1').length === 2);
   // It rests for seconds by now, and nobody is speaking to it.
   await eventually(() => existsSync(privatePath(cluster, 's1.json')) && restMs(cluster.state('s1')) > 2_000, {
-    limitMs: 60_000,
+    limitMs: 120_000,
   });
   setBack();
   await s1.sshd.start();
-  await eventually(() => archivedFiles(s1).length === 2, { limitMs: 60_000, what: 'all at the standby' });
+  await eventually(() => archivedFiles(s1).length === 2, { limitMs: 120_000, what: 'all at the standby' });
   await eventually(() => cluster.queue('s1').length === 0);
   // Nor does it make the shipper overlook that its server is stopped.
   expect(shipper.output()).not.toContain('the shipper ends');

@@ -71,7 +71,7 @@ export async function startShipper(cluster: FakeCluster): Promise<Running> {
 export async function untilMarked(
   cluster: FakeCluster,
   names: Iterable<string>,
-  limitMs = 30_000,
+  limitMs = 120_000,
 ): Promise<void> {
   const wanted = [...names];
   await eventually(() => wanted.every((name) => marked(cluster).includes(name)), {

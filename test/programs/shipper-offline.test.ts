@@ -64,7 +64,7 @@ describe.each(failureMajors())('state: offline while PostgreSQL %i writes WAL', 
     await primary.archived(last, 120_000);
     for (const host of hosts) {
       await eventually(() => [...writer.names, last].every((name) => archivedFiles(host).includes(name)), {
-        limitMs: 60_000,
+        limitMs: 120_000,
         what: `all segments at ${host.name}`,
       });
     }

@@ -41,7 +41,7 @@ test('with four of eight standbys dead and one hanging, three get all WAL, and P
   for (const { sshd } of dead) await sshd.start();
   hung?.sshd.thaw();
   for (const standby of cluster.standbys) {
-    await eventually(() => archivedFiles(standby).length === segments.size, { limitMs: 90_000 });
+    await eventually(() => archivedFiles(standby).length === segments.size, { limitMs: 120_000 });
     await eventually(() => cluster.queue(standby.name).length === 0);
   }
 });
@@ -78,7 +78,7 @@ test('an abandoned standby that does not answer delays PostgreSQL only once', as
       const abandoned = cluster.state('s1')['abandoned'] as Record<string, string> | undefined;
       return abandoned?.['firstLost'] === names[0] && abandoned?.['lastLost'] === names.at(-1);
     },
-    { limitMs: 90_000 },
+    { limitMs: 120_000 },
   );
   await eventually(() => cluster.queue('s1').length === 0);
 });

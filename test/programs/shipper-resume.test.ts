@@ -34,7 +34,7 @@ async function askToResume(cluster: FakeCluster): Promise<void> {
   const [s1] = cluster.standbys;
   if (s1 === undefined) throw new Error('no standby');
   writeFileSync(join(s1.archiveDir, '.resume'), 'abc123\n');
-  await eventually(() => cluster.state('s1')['abandoned'] === undefined, { limitMs: 60_000 });
+  await eventually(() => cluster.state('s1')['abandoned'] === undefined, { limitMs: 120_000 });
 }
 
 describe('an abandoned standby is resumed at its request, without any new WAL', () => {

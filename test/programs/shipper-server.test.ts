@@ -50,7 +50,7 @@ describe.each(wideMajors())('a server of PostgreSQL %i with a shipper', (major) 
     await eventually(() => archivedFiles(s1).includes(second));
     await primary.stop();
     expect(shipperPids(primary.host)).toHaveLength(1);
-    await eventually(() => shipperPids(primary.host).length === 0, { limitMs: 30_000, what: 'the end' });
+    await eventually(() => shipperPids(primary.host).length === 0, { limitMs: 120_000, what: 'the end' });
     expect(readFileSync(join(primary.lArchiveDir, '.archiver', 'shipper.log'), 'utf8')).toMatch(
       /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC NOTICE: .*nothing more can be delivered/m,
     );

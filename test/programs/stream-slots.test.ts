@@ -30,7 +30,7 @@ async function eventuallyOn(server: Pick<Server, 'sql'>, slots: readonly string[
       seen = await slotsOn(server);
       return seen.join() === [...slots].sort().join();
     },
-    { limitMs: 30_000, what: `${what}: ${slots.join()} (last seen there: ${seen.join()})` },
+    { limitMs: 120_000, what: `${what}: ${slots.join()} (last seen there: ${seen.join()})` },
   );
 }
 

@@ -140,7 +140,7 @@ function stageOf(output: string): string {
 
 test(
   `a switchover that is killed at ${strikes} random moments is finished by the next call (seed ${seed})`,
-  { timeout: 180_000 + strikes * 60_000 },
+  { timeout: 480_000 + strikes * 60_000 },
   async ({ world }) => {
     const random = createRandom(seed);
     const duo = await makeDuo(world, { streams: random() < 0.5 });

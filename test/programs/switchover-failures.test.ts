@@ -68,7 +68,7 @@ async function seeInterruptedStop(world: World, { old, oldAsStandby, heir }: Duo
 describe('--switchover that fails before the promotion', () => {
   test(
     'puts the old primary back, which continues in the segment that was brought',
-    { timeout: 180_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const duo = await makeDuo(world, { streams: false });
       const { old, heir } = duo;
@@ -111,7 +111,7 @@ describe('--switchover that fails before the promotion', () => {
     },
   );
 
-  test('because the primary refuses to stop, changes nothing', { timeout: 180_000 }, async ({ world }) => {
+  test('because the primary refuses to stop, changes nothing', { timeout: 480_000 }, async ({ world }) => {
     const duo = await makeDuo(world, { streams: true, ofOld: { stop_command: 'exit 1' } });
     const { old, heir } = duo;
     await insertRows(old, 100);
@@ -130,7 +130,7 @@ describe('--switchover that fails before the promotion', () => {
 
   test(
     'and cannot reach the old primary again, says what to do, and the next call finishes it',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const duo = await makeDuo(world, { streams: false });
       const { old, heir } = duo;

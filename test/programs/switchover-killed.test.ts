@@ -48,7 +48,7 @@ async function killAt(world: World, heir: Duo['heir'], trace: string): Promise<v
 describe('--switchover killed', () => {
   test(
     'while the primary is stopped, is finished by the next call; nobody can start two primaries meanwhile',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const duo = await makeDuo(world, { streams: false });
       const { old, heir } = duo;
@@ -76,7 +76,7 @@ describe('--switchover killed', () => {
     },
   );
 
-  test('while it promotes, is finished by the next call', { timeout: 240_000 }, async ({ world }) => {
+  test('while it promotes, is finished by the next call', { timeout: 480_000 }, async ({ world }) => {
     const duo = await makeDuo(world, { streams: true });
     const { old, heir } = duo;
     await insertRows(old, 100);

@@ -132,7 +132,7 @@ export async function insertRows(server: Pick<Primary, 'sql'>, count: number): P
 
 export async function hasRows(server: Pick<Primary, 'value' | 'log'>, count: number): Promise<void> {
   await eventually(async () => (await countRows(server).catch(() => -1)) === count, {
-    limitMs: 60_000,
+    limitMs: 120_000,
     what: `${count} rows; server log ${server.log}`,
   });
 }
@@ -156,7 +156,7 @@ export function segmentAt(lsn: string): string {
 }
 
 export async function appears(path: string): Promise<void> {
-  await eventually(() => existsSync(path), { limitMs: 60_000, what: path });
+  await eventually(() => existsSync(path), { limitMs: 120_000, what: path });
 }
 
 export function record({ pgdata }: Pick<Primary, 'pgdata'>): Readonly<Record<string, unknown>> {

@@ -9,7 +9,7 @@ import { expectTurned, hasRows, insertRows, isPrimary, makeDuo, record } from '.
 describe('--switchover with another standby', () => {
   test(
     'makes it follow; if it does not, the next call asks again',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const duo = await makeDuo(world, {
         streams: false,
@@ -69,7 +69,7 @@ describe('--switchover with another standby', () => {
 
   test(
     'names all that speaks against it at once, and changes nothing',
-    { timeout: 180_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const duo = await makeDuo(world, { streams: true });
       const { old, oldAsStandby, heir, heirAsPrimary } = duo;
@@ -102,7 +102,7 @@ describe('--switchover with another standby', () => {
 
   test(
     'ends a primary that hangs in its shutdown, and starts it again',
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async ({ world }) => {
       const duo = await makeDuo(world, { streams: false, ofOld: { start_timeout: 5 } });
       const { old, heir } = duo;

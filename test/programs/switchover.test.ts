@@ -15,7 +15,7 @@ describe.each(failureMajors())('--switchover on PostgreSQL %i', (major) => {
     ['streaming', true],
   ] as const)(
     'of a %s standby: no row is lost, and the old primary follows without a new base backup',
-    { timeout: 180_000 },
+    { timeout: 480_000 },
     async ([, streams], { world }) => {
       const bySlot = streams ? { use_slot: 'yes', slot_unlimited: 'yes' } : {};
       const duo = { streams, ofHeir: bySlot, ofOld: bySlot };

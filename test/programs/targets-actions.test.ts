@@ -37,9 +37,9 @@ describe.each(targetMajors())('recovery to a target on PostgreSQL %i', (major) =
 
     // What a machine's restart does.
     await standby.restart();
-    await expect.poll(() => lastRow(standby), { timeout: 30_000 }).toBe(4);
+    await expect.poll(() => lastRow(standby), { timeout: 120_000 }).toBe(4);
     await expect
-      .poll(() => standby.value('SELECT pg_is_wal_replay_paused()'), { timeout: 30_000 })
+      .poll(() => standby.value('SELECT pg_is_wal_replay_paused()'), { timeout: 120_000 })
       .toBe('true');
     const open = await command('-F999');
     expectExit(open, 0);
@@ -89,7 +89,7 @@ describe.each(targetMajors())('recovery to a target on PostgreSQL %i', (major) =
     const { standby, marks } = scene;
     expectExit(await command('-F999', '-R', marks.time, '--target-action', 'shutdown'), 0);
     expectExit(await command('-S'), 0);
-    await expect.poll(() => lastRow(standby), { timeout: 30_000 }).toBe(10);
+    await expect.poll(() => lastRow(standby), { timeout: 120_000 }).toBe(10);
     expect(await standby.inRecovery()).toBe(true);
   });
 });

@@ -114,7 +114,7 @@ async function type({ alpha, beta }: Stage, line: string): Promise<Finished> {
     PGPORT: String(server.port),
     PGDATABASE: 'postgres',
   };
-  return start('/bin/sh', ['-c', command], { cwd: directoryOn(server.host), env, limitMs: 40_000 }).finished;
+  return start('/bin/sh', ['-c', command], { cwd: directoryOn(server.host), env, limitMs: 120_000 }).finished;
 }
 
 /** Only -P has another exit status: the primary is dead there. */
