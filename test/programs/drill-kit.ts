@@ -7,6 +7,7 @@ import { checkout } from '../harness/checkout.ts';
 import type { Standby } from '../harness/standby.ts';
 import type { World } from '../harness/world.ts';
 import { snapshot } from './backup-kit.ts';
+import { printed } from './ledger-kit.ts';
 import { makePair, type Pair, type PairOptions } from './standby-kit.ts';
 
 const fitsSchema = new Ajv().compile(
@@ -98,7 +99,7 @@ interface Noted {
 
 async function lastNoted(world: World, standby: Standby, kind: string): Promise<Noted> {
   const run = await world.cmdStandby(standby, ['--history', '--json']);
-  const { events } = JSON.parse(run.stdout) as { events: readonly Noted[] };
+  const { events } = printed(run.stdout) as { events: readonly Noted[] };
   const found = events.filter((event) => event.kind === kind).at(-1);
   if (found === undefined) throw new Error(`no "${kind}" in the history`);
   return found;

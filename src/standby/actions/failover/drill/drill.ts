@@ -38,6 +38,7 @@ import { actionLockPath, isRunningRefusal } from '../../../host/action-lock.ts';
 import { noteHistory } from '../../../host/history.ts';
 import { lookAtPrimary } from '../../../primary/liveness/liveness.ts';
 import { type Phase, rtoOf } from '../../../recovery/phases.ts';
+import { isReplayPaused } from '../../../recovery/replayed.ts';
 import { stopServerProgram } from '../../../server/local-server.ts';
 import { serverOf } from '../../../server/server.ts';
 import { observeServer } from '../../../server/server-state.ts';
@@ -97,8 +98,11 @@ async function neededBytes({ deps, origin, place }: Drilling, walBytes: number):
 const catchUpS = 30;
 
 async function hasReplayed({ deps, origin }: Drilling, { replayed }: Opened): Promise<boolean> {
-  // A delayed one will not have replayed it for hours.
-  const limitS = deps.settings.recovery_min_apply_delay === undefined ? catchUpS : 0;
+  // A delayed one will not have replayed it for hours, and one that is paused waits for its operator.
+  const isHeld =
+    deps.settings.recovery_min_apply_delay !== undefined ||
+    (await isReplayPaused(origin.server, await observeServer(origin.server)));
+  const limitS = isHeld ? 0 : catchUpS;
   return comesTrue(deps, limitS, async () => {
     const state = await observeServer(origin.server);
     return state.kind === 'recovering' && (state.replayed ?? 0n) >= (replayed.lsn ?? 0n);
