@@ -106,6 +106,10 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
     }
     case 'may-start':
       return (await import('./archiver/actions/may-start/may-start.ts')).mayStart(deps);
+    case 'patroni-callback': {
+      const { onPatroniEvent } = await import('./archiver/actions/patroni-callback.ts');
+      return onPatroniEvent(deps, request.event, shipperAccess(request.iniFile));
+    }
     case 'serve':
       return (await import('./archiver/actions/serve.ts')).serveRestricted(deps, request.roles);
     case 'status':

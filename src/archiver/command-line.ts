@@ -34,6 +34,8 @@ export type Action =
   | { readonly kind: 'history'; readonly json: boolean }
   | { readonly kind: 'abandon' | 'resume'; readonly standby: string }
   | { readonly kind: 'timeline-restored'; readonly timeline: number }
+  /** Called by Patroni. */
+  | { readonly kind: 'patroni-callback'; readonly event: PatroniEvent }
   /** Started by sshd for a restricted key. `roles`: the key may change the role of this host's server. */
   | { readonly kind: 'serve'; readonly roles: boolean };
 
@@ -44,9 +46,27 @@ export type Request =
 
 type Options = OptionsOf<typeof flags>;
 
+/** The words that Patroni appends to its callback. */
+export interface PatroniEvent {
+  /** `on_role_change`, `on_start` and the like. */
+  readonly event: string;
+  /** `master` up to Patroni 3, `primary` from 4 on, `replica`, `standby_leader`. */
+  readonly role: string;
+}
+
 interface Asked {
   readonly word: string;
   readonly action: Action;
+}
+
+function patroniEvent(words: readonly string[]): PatroniEvent {
+  const [event, role, scope, ...rest] = words;
+  if (event !== undefined && role !== undefined && scope !== undefined && rest.length === 0)
+    return { event, role };
+  throw usageError(
+    `--patroni-callback takes EVENT ROLE SCOPE, not "${quoted(words.join(' '), 100)}"`,
+    'In patroni.yml, the callback ends with --patroni-callback: Patroni appends the three words.',
+  );
 }
 
 function timelineOf(text: string): number {
@@ -62,13 +82,19 @@ function timelineOf(text: string): number {
 function askedActions(options: Options, json: boolean): readonly Asked[] {
   const { init, plant, file, ship, mayStart, status, flush, cleanup, abandon, resume, timelineRestored } =
     options;
-  const { ledger, check, audit } = options;
+  const { ledger, check, audit, patroniCallback } = options;
   const digests = options.digests === true;
   const asked: readonly (Asked | undefined)[] = [
     init && { word: '-I', action: { kind: 'initialize', plant } },
     file === undefined ? undefined : { word: '-F', action: { kind: 'archive', path: file } },
     ship && { word: '--ship', action: { kind: 'ship' } },
     mayStart && { word: '--may-start', action: { kind: 'may-start' } },
+    patroniCallback === undefined
+      ? undefined
+      : {
+          word: '--patroni-callback',
+          action: { kind: 'patroni-callback', event: patroniEvent(patroniCallback) },
+        },
     status && {
       word: '--status',
       action: {

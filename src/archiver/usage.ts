@@ -38,6 +38,11 @@ export const flags = {
     '--may-start',
     'refuse the start of a server whose timeline was left',
   ],
+  patroniCallback: [
+    'Run',
+    '--patroni-callback <EVENT...>',
+    "Patroni's callback: it appends EVENT ROLE SCOPE; leaves a shipper that serves the new role, and returns at once",
+  ],
   ...statusFlags,
   live: ['Look', '--live', 'with --status: ask the standbys as well how far they are'],
   ...checkFlags,

@@ -2,6 +2,7 @@ import { splitWords } from './command-words.ts';
 import { readName, readStandbyNames } from './name-values.ts';
 import { readPath, readProgram, readSearchPath } from './path-values.ts';
 import { findDangerousFlags } from './rsync-flags.ts';
+import { readUrl, readUrls } from './url-values.ts';
 import { value, type ValueResult, wrong } from './value-result.ts';
 
 /** How a text of each kind is read; the type of the value follows from that. Messages quote the text. */
@@ -31,6 +32,8 @@ export const plainKinds = {
   'standby-names': readStandbyNames,
   /** Absolute directories. */
   'search-path': readSearchPath,
+  url: readUrl,
+  urls: readUrls,
 } as const;
 
 function readRsyncFlags(text: string): ValueResult<readonly string[]> {

@@ -58,6 +58,15 @@ export const archiverOptions = {
     detail:
       '`cmd_archiver --ship` then runs on a standby as well; `standby_ini` says which archivedir that is. See [cascading](cascading.md).',
   },
+  patroni_url: {
+    kind: 'url',
+    group: groups.patroni,
+    since: '2.0',
+    example: 'http://127.0.0.1:8008',
+    summary: "the REST API of this host's Patroni, if Patroni runs the server here",
+    detail:
+      "WAL is delivered only while Patroni says that this host holds the leader's lock, and is queued otherwise. The standbys are informed of every timeline that the history of this server has left. See [Patroni](patroni.md).",
+  },
   state: {
     kind: 'choice',
     choices: ['online', 'offline'],

@@ -13,6 +13,7 @@ export const groups = {
   commands: 'Your own commands that start, stop and promote the server',
   status: 'Limits of --status',
   notification: 'Notifications',
+  patroni: 'Patroni',
   failover: 'Failover',
   drill: 'Drill',
   logging: 'Logging',

@@ -14,7 +14,13 @@ export interface ReadOptions {
 
 /** Without flags or directories: an empty list differs from a missing key. */
 const mayBeEmpty: readonly Option['kind'][] = ['rsync-flags', 'search-path'];
-const spansLines: readonly Option['kind'][] = ['standby-names', 'search-path', 'rsync-flags', 'shell'];
+const spansLines: readonly Option['kind'][] = [
+  'standby-names',
+  'search-path',
+  'rsync-flags',
+  'shell',
+  'urls',
+];
 
 /** Reads a section by its table and finds everything that is wrong with it, including unknown keys. */
 export function readOptions(table: OptionTable, section: ResolvedSection): ReadOptions {

@@ -39,5 +39,9 @@ export function describeKind(option: Option): string {
       return 'names, separated by commas';
     case 'search-path':
       return 'directories';
+    case 'url':
+      return 'URL';
+    case 'urls':
+      return 'URLs, separated by commas';
   }
 }

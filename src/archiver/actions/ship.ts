@@ -16,9 +16,9 @@ import type { ShipperLane } from '../shipper/lane-record.ts';
 import { relay } from '../shipper/relay.ts';
 import { observeReady, runScanner } from '../shipper/scanner.ts';
 import { watchForStall } from '../shipper/stall.ts';
-import { awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
+import { awaitPromotion, awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
 import { createWork, warnSlowPath, type Work } from '../shipper/work.ts';
-import { readPinnedCluster, requirePinnedDirectory } from '../wal/cluster.ts';
+import { type Cluster, readPinnedCluster, requirePinnedDirectory } from '../wal/cluster.ts';
 import { walDirectory } from '../wal/ready-files.ts';
 import type { SeenFile } from '../wal/wal-file.ts';
 
@@ -72,11 +72,17 @@ async function adoptStateSafely(work: Work, lane: ShipperLane): Promise<void> {
   }
 }
 
+/** A standby ships nothing of its own. Patroni may promote it at any moment: then its shipper is there already. */
+async function inRecovery(deps: ArchiverDeps, cluster: Cluster, config: SeenFile): Promise<Stop> {
+  if (deps.settings.relay) return relay(deps, cluster, config);
+  return deps.settings.patroni_url === undefined ? 'in-recovery' : awaitPromotion(deps, cluster, config);
+}
+
 /** Ships with one configuration until it is no longer valid. */
 async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
   const cluster = await readPinnedCluster(deps);
   await withdrawEndedProofs(deps, cluster);
-  if (cluster.isInRecovery) return deps.settings.relay ? relay(deps, cluster, config) : 'in-recovery';
+  if (cluster.isInRecovery) return inRecovery(deps, cluster, config);
   const end = new AbortController();
   const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
   await wipeMarkers(work.places);
@@ -116,9 +122,10 @@ async function awaitUsable(
   return undefined;
 }
 
-/** A host that also feeds others while it is a standby needs its shipper in both roles. */
-function continuesAfter(stop: Stop, { relay: relays }: ArchiverSettings): boolean {
-  return stop === 'config-changed' || stop === 'promoted' || (stop === 'in-recovery' && relays);
+/** A host that also feeds others while it is a standby, or that Patroni runs, needs its shipper in both roles. */
+function continuesAfter(stop: Stop, { relay: relays, patroni_url }: ArchiverSettings): boolean {
+  const isInBothRoles = relays || patroni_url !== undefined;
+  return stop === 'config-changed' || stop === 'promoted' || (stop === 'in-recovery' && isInBothRoles);
 }
 
 async function shipUnderLock(
@@ -139,8 +146,9 @@ async function shipUnderLock(
     adoptPriority(settings, log);
     const began = deps.monotonicMs();
     const stop = await shipBy({ ...deps, settings, log }, identity);
-    log.notice(describeStop(stop, settings.pgdata));
-    if (!continuesAfter(stop, settings)) return;
+    const continues = continuesAfter(stop, settings);
+    log.notice(describeStop(stop, settings.pgdata, continues));
+    if (!continues) return;
     restartDelayMs =
       deps.monotonicMs() - began > hurriedMs
         ? shortestRestartDelayMs

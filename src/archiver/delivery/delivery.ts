@@ -41,6 +41,8 @@ export interface Delivery {
   readonly concern?: Concern | undefined;
   /** The marks of this host of which it is not known yet whether the standby has followed: see lane/standing.ts. */
   readonly undecided?: readonly LeftTimeline[];
+  /** Asked before bytes are sent and before a file can get its name; see lane/leadership.ts. */
+  readonly mayDeliver?: (() => Promise<Trouble | undefined>) | undefined;
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
   /** Called with the files that the standby has secured. */
@@ -168,6 +170,8 @@ export async function transferBatch(
 ): Promise<Trouble | undefined> {
   const { files, accepted, trouble } = screen(delivery, batch.files);
   if (files.length === 0) return accepted.length === 0 ? trouble : undefined;
+  const forbidden = await delivery.mayDeliver?.();
+  if (forbidden !== undefined) return forbidden;
   return transfer(deps, delivery, { ...batch, files }, limitMs);
 }
 
@@ -214,6 +218,9 @@ function withSkipped({ accepted, files, trouble }: Screened, sent: BatchResult):
 
 async function commitFiles(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   const { shell, place, standby } = delivery;
+  // The transfer may have taken long.
+  const forbidden = await delivery.mayDeliver?.();
+  if (forbidden !== undefined) return { delivered: [], trouble: forbidden };
   const files = batch.files.map(({ name, identity }) => ({ name: name.text, size: Number(identity.size) }));
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);

@@ -29,6 +29,8 @@ export const troubleSeverities = {
   conflict: 'critical',
   /** This server is itself a standby, and the file does not exist there yet. */
   'in-recovery': 'critical',
+  /** Patroni runs the server here, and does not hold the leader's lock. */
+  'not-leader': 'warning',
 } as const satisfies Readonly<Record<string, Severity>>;
 
 export type TroubleKind = keyof typeof troubleSeverities;

@@ -12,6 +12,7 @@ import type { Cluster } from '../wal/cluster.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import { greet } from './greet.ts';
 import { type Lane, noteDelivery } from './lane.ts';
+import { leadershipOf } from './leadership.ts';
 
 /** The programs that a lane needs on this host before it can connect. */
 async function findTools(deps: ArchiverDeps, lane: Lane) {
@@ -63,12 +64,17 @@ export async function withDelivery<T>(
 ): Promise<LaneUse<T>> {
   const tools = await findTools(deps, lane).catch(misconfigured);
   if ('kind' in tools) return { kind: 'trouble', trouble: tools };
+  const mayDeliver = leadershipOf(deps, cluster);
+  // A standby is informed of left timelines at the greeting: that, too, is the leader's.
+  const forbidden = await mayDeliver?.();
+  if (forbidden !== undefined) return { kind: 'trouble', trouble: forbidden };
   const open = async (shell: RemoteShell): Promise<LaneUse<T>> => {
     const ungreeted = {
       standby: lane.standby,
       shell,
       rsync: tools.rsync,
       place: placeOf(deps, lane, cluster),
+      mayDeliver,
       noteDelivery: () => noteDelivery(lane),
       noteStored: (files: readonly WalFile[]) => {
         noteStored(lane.ledger, files, deps.now());

@@ -31,7 +31,7 @@ import {
   rememberIgnored,
   restoredFor,
 } from './left-state.ts';
-import type { OwnLeft } from './own-forks.ts';
+import { contradicted, type OwnLeft } from './own-forks.ts';
 import { longQuestionMs } from './standing.ts';
 
 /** The facts that the greeting showed, and its connection. */
@@ -176,7 +176,7 @@ export function takeBack(
   return takeBackBy(ask, deps, lane, cluster, greeting.sentinel, mark);
 }
 
-/** Takes back what it is to forget. @returns its sentinel without that */
+/** Takes back what it is to forget, and what contradicts Patroni's leader. @returns its sentinel without that */
 async function takeAllBack(
   ask: Ask,
   deps: ArchiverDeps,
@@ -186,7 +186,8 @@ async function takeAllBack(
   own: OwnLeft | undefined,
 ): Promise<Sentinel> {
   let { sentinel } = greeting;
-  for (const mark of await restoredFor(lane)) {
+  const wrong = own === undefined ? [] : contradicted(own, sentinel.left);
+  for (const mark of [...(await restoredFor(lane)), ...wrong]) {
     // Since the operator asked for that, this server has left the timeline for good.
     if (leavesBy(own?.forks ?? [], mark)) await noteRestored(deps, lane, mark);
     else if (own?.unknown !== undefined) sayNotRestored(deps, lane, mark, own.unknown);

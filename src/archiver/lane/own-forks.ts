@@ -61,6 +61,8 @@ export interface Unconfirmed {
 /** The timelines that this server has left, and those of them that it declares to the standbys. */
 export interface OwnLeft {
   readonly forks: readonly LeftTimeline[];
+  /** The timeline that it writes, where its history alone decides: it holds Patroni's lock. */
+  readonly leads?: number;
   /** Confirmed by the history. */
   readonly declared: readonly LeftTimeline[];
   readonly unconfirmed: readonly Unconfirmed[];
@@ -105,6 +107,33 @@ async function judgeMarks(deps: ArchiverDeps, marks: readonly LeftTimeline[]): P
 }
 
 /**
+ * Where Patroni decides who is the primary, its leader's history is right: all that it has left is left, whoever promoted
+ * it. No file says it, which a killed callback could have left out.
+ */
+async function leftByHistory(deps: ArchiverDeps): Promise<OwnLeft> {
+  const own = await readForks(deps);
+  // Nothing is delivered without the marks.
+  if (own.kind === 'unknown') throw new PitrError(historyUnknown(deps, own.reason));
+  const { forks, timeline } = own;
+  return { forks, leads: timeline, declared: forks, unconfirmed: [], unknown: undefined };
+}
+
+/**
+ * The marks of a standby that contradict the leader: of the timeline that it writes, or at an earlier location than the one
+ * where its history left the timeline. Another server was promoted there, and its timeline was not continued.
+ */
+export function contradicted(
+  { leads, forks }: OwnLeft,
+  marks: readonly LeftTimeline[],
+): readonly LeftTimeline[] {
+  if (leads === undefined) return [];
+  return marks.filter(
+    ({ timeline, lsn }) =>
+      timeline === leads || forks.some((fork) => fork.timeline === timeline && fork.lsn > lsn),
+  );
+}
+
+/**
  * A standby that feeds others passes on the marks of its own archive: the WAL that they forbid it has not, and need not
  * have followed the promotion yet.
  */
@@ -134,6 +163,7 @@ export async function readOwnLeft(
   { left }: Pick<Sentinel, 'left'>,
 ): Promise<OwnLeft | undefined> {
   if (relayedFrom !== undefined) return relayedLeft(deps, relayedFrom, left);
+  if (deps.settings.patroni_url !== undefined && !isInRecovery) return leftByHistory(deps);
   // A server in recovery declares nothing: its WAL as a primary may have been overtaken.
   const marks = isInRecovery ? [] : await readLeftMarks(deps.layout.root);
   return marks.length === 0 && left.length === 0 ? undefined : judgeMarks(deps, marks);

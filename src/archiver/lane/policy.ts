@@ -21,6 +21,7 @@ const shortestRestMs = 500;
 /** The longest time for which a standby that has recovered goes unnoticed. */
 const longestQuietMs = 10_000;
 const longestRestMs = 60_000;
+const notLeaderRestMs = 1_000;
 /** A try for which PostgreSQL waits may take only a small part of PostgreSQL's time. */
 const waitFactor = 5;
 
@@ -37,6 +38,8 @@ export interface FailedTry {
 export function restMs({ kind, troubleMs, waitedMs }: FailedTry): number {
   // A conflict is found only by sending the file again, and only an operator can end it.
   if (kind === 'conflict') return longestRestMs;
+  // Only this host is asked, and that costs little.
+  if (kind === 'not-leader') return notLeaderRestMs;
   const quietMs = Math.min(longestQuietMs, Math.max(shortestRestMs, troubleMs));
   return Math.max(quietMs, Math.min(longestRestMs, waitedMs * waitFactor));
 }

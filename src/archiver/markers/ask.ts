@@ -22,10 +22,10 @@ const startMs = 1_500;
 const copyBytesPerMs = 20_000;
 
 /** Makes sure that a shipper runs. */
-async function ensureShipper(
+export async function ensureShipper(
   deps: ArchiverDeps,
   access: ShipperAccess,
-  places: ShipperPlaces,
+  places: ShipperPlaces = shipperPlaces(deps.layout),
 ): Promise<'runs' | 'started' | 'none'> {
   const lock = await takeLock(deps.run, places.lock, 0);
   if (lock === undefined) return 'runs';

@@ -1,6 +1,7 @@
 import { readPostmaster } from '../../system/postmaster.ts';
+import type { ArchiverDeps } from '../deps.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
-import { readCluster } from '../wal/cluster.ts';
+import { type Cluster, readCluster } from '../wal/cluster.ts';
 import { isStill, type SeenFile } from '../wal/wal-file.ts';
 import { shipmentsInOrder } from './board.ts';
 import { createWakeUp } from './signal.ts';
@@ -81,15 +82,35 @@ export async function awaitStop(work: Work, config: SeenFile): Promise<Stop> {
   }
 }
 
-const sentences: Readonly<Record<Stop, (pgdata: string) => string>> = {
+/** How often a standby is looked at that may be promoted. */
+const promotionMs = 250;
+
+/** Waits until this standby is promoted, as long as there is a server that could be. */
+export async function awaitPromotion(deps: ArchiverDeps, cluster: Cluster, config: SeenFile): Promise<Stop> {
+  const { signal, settings } = deps;
+  deps.log.notice(`the server in ${settings.pgdata} is a standby: waiting for its promotion`);
+  while (!signal.aborted) {
+    if (!(await isStill(config))) return 'config-changed';
+    const now = await readCluster(settings.pgdata).catch(() => undefined);
+    // A base backup, pg_rewind or another cluster replaces it: whoever archives then starts a shipper.
+    if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
+    if (!now.isInRecovery) return 'promoted';
+    await deps.pause(promotionMs);
+  }
+  return 'requested';
+}
+
+const sentences: Readonly<Record<Stop, (pgdata: string, continues: boolean) => string>> = {
   requested: () => 'the shipper ends as requested',
   'config-changed': () => 'the configuration changed',
   'nothing-to-do': (pgdata) =>
     `the shipper ends: the server in ${pgdata} is stopped, and nothing more can be delivered`,
   promoted: (pgdata) => `the server in ${pgdata} is out of recovery`,
-  'in-recovery': (pgdata) => `the shipper ends: the server in ${pgdata} is a standby`,
+  'in-recovery': (pgdata, continues) =>
+    `${continues ? '' : 'the shipper ends: '}the server in ${pgdata} is a standby`,
 };
 
-export function describeStop(stop: Stop, pgdata: string): string {
-  return sentences[stop](pgdata);
+/** `continues`: the shipper does not end by that. */
+export function describeStop(stop: Stop, pgdata: string, continues = false): string {
+  return sentences[stop](pgdata, continues);
 }

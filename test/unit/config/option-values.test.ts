@@ -58,6 +58,9 @@ const good: [Option['kind'], string, unknown][] = [
   ['search-path', '', []],
   ['search-path', '/usr/bin:/bin', ['/usr/bin', '/bin']],
   ['search-path', '/usr/bin, /bin/,/bin', ['/usr/bin', '/bin']],
+  ['url', 'http://127.0.0.1:8008', 'http://127.0.0.1:8008'],
+  ['url', 'https://[fe80::1]:8008/', 'https://[fe80::1]:8008'],
+  ['urls', 'http://m1:8008, http://m2:8008/,http://m1:8008', ['http://m1:8008', 'http://m2:8008']],
 ];
 
 const bad: [Option['kind'], string, string[]][] = [
@@ -119,6 +122,11 @@ const bad: [Option['kind'], string, string[]][] = [
       '"a/b" cannot be the name of a queue directory',
     ],
   ],
+  ['url', '127.0.0.1:8008', ['"127.0.0.1:8008" is not a URL such as http://127.0.0.1:8008']],
+  ['url', 'ftp://m1', ['"ftp://m1" is not a URL such as http://127.0.0.1:8008']],
+  ['url', 'http://m1:8008/primary', ['"http://m1:8008/primary" has a path: only scheme, host and port are given']],
+  ['url', 'http://u:secret@m1', ['the URL holds a login: Patroni answers these questions without one']],
+  ['urls', ', ,', ['names no URL']],
   [
     'search-path',
     '/bin:lib:~/x',
