@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { parseStandbyConfig, requireFor } from './config/load-standby.ts';
 import type { StandbyAction, StandbySettings } from './config/options-standby.ts';
 import { type ConfigurationFile, readConfiguration } from './config/read-file.ts';
-import { messageOf, unreachable } from './errors.ts';
+import { messageOf, refusal, unreachable } from './errors.ts';
 import { type ProgramContext, refuseRoot, runProgram } from './program.ts';
 import { type Action, parseRequest, type Request } from './standby/command-line.ts';
 import type { StandbyDeps } from './standby/deps.ts';
@@ -36,6 +36,8 @@ function configAction({ kind }: Action): StandbyAction {
     return 'ping';
   if (kind === 'restartpoint' || kind === 'status' || kind === 'serve' || kind === 'serve-key') return 'ping';
   if (kind === 'follow' || kind === 'rejoin') return 'start-standby';
+  if (kind === 'patroni-replica') return 'base-backup';
+  if (kind === 'patroni-pre-promote') return 'ping';
   return kind === 'recover' || kind === 'switchover' ? 'failover' : kind;
 }
 
@@ -73,6 +75,50 @@ async function lockFor(deps: StandbyDeps, { action, dryRun }: RunRequest): Promi
   }
   if (lock !== undefined) return lock;
   throw isRunningRefusal(deps);
+}
+
+/** Patroni would start a primary again that it did not stop itself. */
+function refuseBesidePatroni({ settings }: StandbyDeps): void {
+  if (settings.patroni_url === undefined) return;
+  throw refusal('Patroni runs the primary (patroni_url): --switchover would stop it behind its back', {
+    hint: 'Between the members: patronictl switchover. To leave Patroni: see doc/patroni.md.',
+  });
+}
+
+/** These do not ask the primary, or must not wait for anybody. */
+const needsNoLeader: readonly Action['kind'][] = [
+  'patroni-replica',
+  'patroni-pre-promote',
+  'start',
+  'stop',
+  'cleanup',
+  'wal',
+  'backup-info',
+  'history',
+  'restore-state',
+  'restartpoint',
+  'serve',
+  'serve-key',
+];
+
+/** Patroni answers at once; one that does not must not delay a failover. */
+const leaderMs = 2_000;
+
+/** Where Patroni runs the primary, its leader is the primary, whatever the INI file says. */
+async function withLeader(deps: StandbyDeps, { action }: RunRequest): Promise<StandbyDeps> {
+  const { settings, log } = deps;
+  const { patroni_url: urls, master_public_ip } = settings;
+  if (urls === undefined || needsNoLeader.includes(action.kind)) return deps;
+  const { findLeader } = await import('./system/patroni.ts');
+  const leader = await findLeader(urls, leaderMs);
+  if (leader.kind === 'unknown') {
+    log.warning(`no Patroni says who leads; the primary is taken to be ${master_public_ip}`, {
+      detail: leader.reason,
+    });
+    return deps;
+  }
+  log.debug(`Patroni's leader is ${leader.host}, port ${leader.port}`);
+  return { ...deps, settings: { ...settings, master_public_ip: leader.host, port: leader.port } };
 }
 
 /** Each action is loaded only when it is requested. */
@@ -120,7 +166,16 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       return drill(deps, { ...options, ...action });
     }
     case 'switchover':
+      refuseBesidePatroni(deps);
       return (await import('./standby/actions/failover/switchover/switchover.ts')).switchover(deps, options);
+    case 'patroni-replica': {
+      const { patroniReplica } = await import('./standby/actions/patroni-replica.ts');
+      const { initStandby } = await import('./standby/actions/init.ts');
+      const { baseBackup } = await import('./standby/actions/base-backup/base-backup.ts');
+      return patroniReplica(deps, action.call, options, { initStandby, baseBackup });
+    }
+    case 'patroni-pre-promote':
+      return (await import('./standby/actions/patroni-pre-promote.ts')).prePromote(deps);
     case 'follow':
       return (await import('./standby/actions/follow.ts')).follow(deps, options, action.address);
     case 'rejoin': {
@@ -157,7 +212,7 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
 }
 
 /** A file's mode is no reason to refuse a failover. */
-const refusesOpenIni: readonly Action['kind'][] = ['init', 'base-backup'];
+const refusesOpenIni: readonly Action['kind'][] = ['init', 'base-backup', 'patroni-replica'];
 const mentionsOpenIni: readonly Action['kind'][] = ['start-standby', 'failover', 'recover', 'switchover'];
 
 async function judgeIniFile({ settings, iniFile, log }: StandbyDeps, { action }: RunRequest): Promise<void> {
@@ -194,7 +249,7 @@ async function main(context: ProgramContext): Promise<number> {
   await judgeIniFile(deps, request);
   const lock = await lockFor(deps, request);
   try {
-    return await perform({ ...deps, lockFd: lock?.fd }, request);
+    return await perform(await withLeader({ ...deps, lockFd: lock?.fd }, request), request);
   } finally {
     await lock?.release();
   }

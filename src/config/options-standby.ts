@@ -41,6 +41,15 @@ export const standbyOptions = {
     detail:
       'If not set, `cmd_archiver.ini` beside this file. A failover asks and informs the standbys that it names.',
   },
+  patroni_url: {
+    kind: 'urls',
+    group: groups.patroni,
+    since: '2.0',
+    example: 'http://m1:8008, http://m2:8008, http://m3:8008',
+    summary: 'the REST APIs of the members, if Patroni runs the primary',
+    detail:
+      'The first one that knows the leader says where the primary is: its host and port count in place of `master_public_ip` and `port`, which count while none answers. See [Patroni](patroni.md).',
+  },
   public_ip: {
     kind: 'name',
     group: groups.basics,

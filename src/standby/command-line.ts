@@ -16,6 +16,7 @@ import { quoted } from '../system/printable.ts';
 import { readVerbCall, type VerbCall } from '../verbs/read-call.ts';
 import { servesLines } from '../verbs/verbs.ts';
 import type { BackupOptions, FailoverOptions, SwitchoverOptions } from './deps.ts';
+import { readReplicaCall, type ReplicaCall, replicaWord } from './patroni/replica-call.ts';
 import {
   pauseBefore,
   type RequestedTarget,
@@ -37,6 +38,7 @@ const actionOptions = [
   ['history', '--history', 'history'],
   ['cleanup', '--cleanup', 'cleanup'],
   ['switchover', '--switchover', 'switchover'],
+  ['patroniPrePromote', '--patroni-pre-promote', 'patroni-pre-promote'],
 ] as const;
 
 /** The values of `-A`. */
@@ -55,6 +57,7 @@ export type Action =
   | { readonly kind: (typeof actionOptions)[number][2] }
   | { readonly kind: (typeof controlActions)[ControlAction] }
   | { readonly kind: 'failover' }
+  | { readonly kind: 'patroni-replica'; readonly call: ReplicaCall }
   /** A rehearsal of a failover; `target`: undefined to replay all WAL. `deep`: with pg_amcheck. */
   | { readonly kind: 'drill'; readonly target: RequestedTarget | undefined; readonly deep: boolean }
   | ({ readonly kind: 'status' } & StatusRequest)
@@ -193,8 +196,10 @@ function askedActions(options: Options): readonly Asked[] {
   return asked;
 }
 
-function chosenAction(options: Options): Action {
-  const asked = askedActions(options);
+function chosenAction(options: Options, call: ReplicaCall | undefined): Action {
+  const replica: readonly Asked[] =
+    call === undefined ? [] : [{ word: replicaWord, action: { kind: 'patroni-replica', call } }];
+  const asked = [...askedActions(options), ...replica];
   const target = targetWord(options);
   if (target !== undefined && options.failover === undefined && options.drill !== true) {
     throw usageError(
@@ -244,15 +249,16 @@ function setupOf(options: Options & SetupOptions, iniFile: string): Request {
 }
 
 /** Throws a usage error, before anything is read or done. */
-export function parseRequest(argv: readonly string[]): Request {
-  const read = readArguments(usage, argv);
+export function parseRequest(given: readonly string[]): Request {
+  const patroni = readReplicaCall(given);
+  const read = readArguments(usage, patroni?.argv ?? given);
   if (read.kind === 'show') return read;
   const { options, iniFile } = read;
   if (options.setup === true) return setupOf(options, iniFile);
   refuseStraySetupOption(options, seeHelp(usage));
   if (options.primary !== undefined)
     throw usageError('--primary can be used only with --setup', seeHelp(usage));
-  const action = chosenAction(options);
+  const action = chosenAction(options, patroni?.call);
   const [dryRun, force] = [options.dryRun === true, parseForce(options.force)];
   const takeRole = options.takeRole === true;
   if (takeRole && options.failover === undefined)

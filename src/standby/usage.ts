@@ -155,6 +155,16 @@ export const flags = {
     '--target-action <WHAT>',
     'at the target: promote (the default), pause (from 9.1) or shutdown (from 9.5)',
   ],
+  patroniReplica: [
+    'Set up',
+    '--patroni-replica',
+    'an entry of create_replica_methods: Patroni appends the rest; makes the base backup, and leaves the server stopped',
+  ],
+  patroniPrePromote: [
+    'Change roles',
+    '--patroni-pre-promote',
+    "Patroni's pre_promote: brings WAL that only other standbys have; fails if this server must not be promoted",
+  ],
   // For bin/cmd_standby itself, as the server's restore_command.
   restoreTrouble: ['hidden', '--restore-trouble <MESSAGE>', ''],
   restoreGood: ['hidden', '--restore-good', ''],
