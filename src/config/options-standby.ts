@@ -41,15 +41,6 @@ export const standbyOptions = {
     detail:
       'If not set, `cmd_archiver.ini` beside this file. A failover asks and informs the standbys that it names.',
   },
-  patroni_url: {
-    kind: 'urls',
-    group: groups.patroni,
-    since: '2.0',
-    example: 'http://m1:8008, http://m2:8008, http://m3:8008',
-    summary: 'the REST APIs of the members, if Patroni runs the primary',
-    detail:
-      'The first one that knows the leader says where the primary is: its host and port count in place of `master_public_ip` and `port`, which count while none answers. See [Patroni](patroni.md).',
-  },
   public_ip: {
     kind: 'name',
     group: groups.basics,
@@ -74,6 +65,15 @@ export const standbyOptions = {
     example: '/etc/cmd_standby.ini',
     summary: "cmd_standby's INI file on the host of the primary",
     detail: 'If not set, the path of this file. It says how the primary is stopped, and run as a standby.',
+  },
+  patroni_url: {
+    kind: 'urls',
+    group: groups.patroni,
+    since: '2.0',
+    example: 'http://m1:8008, http://m2:8008, http://m3:8008',
+    summary: 'the REST APIs of the members, if Patroni runs the primary',
+    detail:
+      'The first one that knows the leader says where the primary is: its host and port count in place of `master_public_ip` and `port`, which count while none answers. See [Patroni](patroni.md).',
   },
   user: {
     ...commonOptions.user,

@@ -1,5 +1,5 @@
 /**
- * Where Patroni runs the server, only its leader delivers: a primary whose Patroni has died goes on writing, and its WAL may
+ * Where Patroni runs the server, only its leader delivers: a primary whose Patroni has died continues to write, and its WAL may
  * be left by another promotion at any moment. Patroni's lock outlives an answer by far (ttl less loop_wait, 20 s by
  * default), so an answer counts for a moment.
  */

@@ -107,8 +107,8 @@ async function judgeMarks(deps: ArchiverDeps, marks: readonly LeftTimeline[]): P
 }
 
 /**
- * Where Patroni decides who is the primary, its leader's history is right: all that it has left is left, whoever promoted
- * it. No file says it, which a killed callback could have left out.
+ * Where Patroni decides who is the primary, its leader's history is right: all that it has left is left, by every
+ * promotion. No file says it, which a killed callback could have left out.
  */
 async function leftByHistory(deps: ArchiverDeps): Promise<OwnLeft> {
   const own = await readForks(deps);

@@ -92,7 +92,7 @@ export async function awaitPromotion(deps: ArchiverDeps, cluster: Cluster, confi
   while (!signal.aborted) {
     if (!(await isStill(config))) return 'config-changed';
     const now = await readCluster(settings.pgdata).catch(() => undefined);
-    // A base backup, pg_rewind or another cluster replaces it: whoever archives then starts a shipper.
+    // A base backup, pg_rewind or another cluster replaces it: the next archive_command starts a shipper.
     if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
     if (!now.isInRecovery) return 'promoted';
     await deps.pause(promotionMs);

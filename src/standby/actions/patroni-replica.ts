@@ -74,7 +74,7 @@ async function isNewArchive({ settings }: StandbyDeps): Promise<boolean> {
   return !(await exists(archivedir)) || (await readdir(archivedir)).length === 0;
 }
 
-/** Nothing of ours may make the server a standby of somebody: Patroni writes that itself. */
+/** Nothing of ours may make the server a standby: Patroni writes that itself. */
 async function seeWhole({ settings: { pgdata } }: StandbyDeps): Promise<void> {
   await refuseIncompleteCopy(pgdata);
   const { backupLabel } = await readDataDirectory(pgdata);

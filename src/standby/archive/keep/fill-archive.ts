@@ -1,12 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isPossibleSegment, segmentNumber } from '../../../postgres/lsn.ts';
 import type { SegmentName } from '../../../postgres/wal-name.ts';
 import { copyDurably, exists, linkDurably, systemErrorCode } from '../../../system/durable.ts';
 import { removeFile } from '../../../system/files.ts';
 import type { StandbyDeps } from '../../deps.ts';
-import { readDataDirectory } from '../../server/data-directory.ts';
+import { type DataDirectory, readDataDirectory } from '../../server/data-directory.ts';
 import type { Server } from '../../server/server.ts';
 import { readSegmentStart } from '../arrival.ts';
+import { listWal } from '../contents.ts';
 import { requireArchive } from '../own-archive.ts';
 import { isSegmentIn, numberOf, type OwnWal, readOwnWal, segmentOnPath } from './archived-chain.ts';
 
@@ -104,4 +106,30 @@ export async function fillArchive(server: Server, from: bigint, limitMs: number)
   if (wal === undefined) return { copied: [], missing: [], left: [] };
   const walDirectory = join(pgdata, capabilities.walDirName);
   return copySegments(earlierSegments(wal, from), { deps, wal, walDirectory, limitMs });
+}
+
+/**
+ * Right before a promotion: copies to archivedir what only streaming has brought, because the checkpoint of the promotion
+ * removes it from pg_wal, and other standbys may lack it. `end`: WAL up to there is whole.
+ */
+export async function archiveStreamed(
+  deps: StandbyDeps,
+  directory: DataDirectory,
+  end: bigint,
+  limitMs: number,
+): Promise<Filled> {
+  const { archivedir } = deps.settings;
+  const segmentSize = directory.control?.walSegmentSize;
+  const wal = segmentSize === undefined ? undefined : await readOwnWal(archivedir, directory, segmentSize);
+  if (wal === undefined) return { copied: [], missing: [], left: [] };
+  const { layout } = wal;
+  const walDirectory = join(directory.pgdata, directory.capabilities.walDirName);
+  const names = (await listWal(walDirectory))
+    .filter((name) => name.kind === 'segment')
+    .filter((name) => isPossibleSegment(name, layout))
+    // A number that is further on belongs to a file that is only reserved.
+    .filter((name) => segmentNumber(name, layout) < numberOf(end, layout))
+    .filter((name) => segmentOnPath(wal, segmentNumber(name, layout)).text === name.text)
+    .sort((a, b) => segmentNumber(a, layout) - segmentNumber(b, layout));
+  return copySegments(names, { deps, wal, walDirectory, limitMs });
 }

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
-import { readOwnLeft } from '../../../../src/archiver/lane/own-forks.ts';
+import { contradicted, readOwnLeft } from '../../../../src/archiver/lane/own-forks.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import { writeLeftMarks } from '../../../../src/system/left-marks.ts';
 import { buildWal } from '../../../harness/wal.ts';
@@ -88,5 +88,50 @@ describe('a mark of this host', () => {
       histories: { '00000002.history': '1\t0/800060\tx\n' },
     });
     expect(await readOwnLeft(deps, { ...cluster, isInRecovery: true }, { left: [] })).toBeUndefined();
+  });
+});
+
+describe("the leader of Patroni's cluster", () => {
+  const withPatroni = async (server: Server): Promise<ArchiverDeps> => {
+    const deps = await hostOf(server);
+    return { ...deps, settings: { ...deps.settings, patroni_url: 'http://127.0.0.1:8008' } };
+  };
+  const two = { '00000002.history': '1\t0/900000\tx\n' };
+  const fork = { timeline: 1, lsn: parseLsn('0/900000'), by: 'gamma' };
+
+  test('declares left what its own history has left, whatever a file says', async () => {
+    const deps = await withPatroni({ segments: [promoted], histories: two });
+    const own = await readOwnLeft(deps, cluster, { left: [] });
+    expect(own).toEqual({ forks: [fork], leads: 2, declared: [fork], unconfirmed: [], unknown: undefined });
+  });
+
+  test('has left nothing on the first timeline', async () => {
+    const deps = await withPatroni({ segments: ['000000010000000000000009'] });
+    expect(await readOwnLeft(deps, cluster, { left: [] })).toMatchObject({ leads: 1, declared: [] });
+  });
+
+  test('delivers nothing while its history cannot be determined', async () => {
+    const deps = await withPatroni({ timeline: 2 });
+    await expect(readOwnLeft(deps, cluster, { left: [] })).rejects.toThrow(/history .* cannot be determined/);
+  });
+
+  test('declares nothing while it is in recovery', async () => {
+    const deps = await withPatroni({ segments: [promoted], histories: two });
+    expect(await readOwnLeft(deps, { ...cluster, isInRecovery: true }, { left: [] })).toBeUndefined();
+  });
+
+  test.each([
+    ['of the timeline that it writes', { timeline: 2, lsn: '0/A00000' }, true],
+    ['at an earlier location than its own fork', { timeline: 1, lsn: '0/800060' }, true],
+    ['at its own fork', { timeline: 1, lsn: '0/900000' }, false],
+    ['at a later location', { timeline: 1, lsn: '0/A00000' }, false],
+    ['of a timeline that it never had', { timeline: 3, lsn: '0/900000' }, false],
+  ])('contradicts a mark %s: %j %s', (_, { timeline, lsn }, isWrong) => {
+    const its = { timeline, lsn: parseLsn(lsn), by: 'beta' };
+    const own = { forks: [fork], leads: 2, declared: [fork], unconfirmed: [], unknown: undefined };
+    expect(contradicted(own, [its])).toEqual(isWrong ? [its] : []);
+    const { leads, ...elsewhere } = own;
+    expect(leads).toBe(2);
+    expect(contradicted(elsewhere, [its])).toEqual([]);
   });
 });

@@ -1,0 +1,102 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { askLeadership, findLeader } from '../../../src/system/patroni.ts';
+
+const servers: Server[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+/** Answers as Patroni does. `undefined`: it takes the connection, and says nothing. */
+async function patroni(answers: Readonly<Record<string, readonly [number, string] | undefined>>) {
+  const server = createServer((request, response) => {
+    const answer = answers[request.url ?? ''];
+    if (answer !== undefined) response.writeHead(answer[0]).end(answer[1]);
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A port that nobody listens at. */
+async function nobody(): Promise<string> {
+  const url = await patroni({});
+  const server = servers.pop();
+  await new Promise((resolve) => server?.close(resolve));
+  return url;
+}
+
+const cluster = '7000000000000000001';
+const long = 60_000;
+
+describe("whether this host holds the leader's lock", () => {
+  test.each([
+    [
+      'the leader of this cluster',
+      200,
+      JSON.stringify({ role: 'master', database_system_identifier: cluster }),
+    ],
+    ['a leader that does not name its cluster', 200, JSON.stringify({ role: 'primary' })],
+    ['a leader with an answer that is no JSON', 200, 'yes'],
+  ])('%s: yes', async (_, status, body) => {
+    const url = await patroni({ '/primary': [status, body] });
+    expect(await askLeadership(url, cluster, long)).toEqual({ kind: 'leader' });
+  });
+
+  test('a replica: no', async () => {
+    const url = await patroni({ '/primary': [503, JSON.stringify({ role: 'replica' })] });
+    expect(await askLeadership(url, cluster, long)).toEqual({
+      kind: 'not-leader',
+      reason: "Patroni here does not hold the leader's lock (it answers 503)",
+    });
+  });
+
+  test('the leader of another cluster: no', async () => {
+    const url = await patroni({ '/primary': [200, JSON.stringify({ database_system_identifier: '7' })] });
+    const { kind, reason } = (await askLeadership(url, cluster, long)) as { kind: string; reason: string };
+    expect([kind, reason]).toEqual(['not-leader', expect.stringContaining('runs another cluster (7)')]);
+  });
+
+  test('nobody listens: no', async () => {
+    const answer = await askLeadership(await nobody(), cluster, long);
+    expect(answer).toMatchObject({ kind: 'not-leader' });
+    expect(JSON.stringify(answer)).toContain('cannot be asked');
+  });
+
+  test('it takes the connection and says nothing, as one that is stopped: no', async () => {
+    const answer = await askLeadership(await patroni({}), cluster, 100);
+    expect(answer).toMatchObject({ kind: 'not-leader' });
+    expect(JSON.stringify(answer)).toContain('no answer within');
+  });
+});
+
+const members = (...list: readonly object[]) => [200, JSON.stringify({ members: list })] as const;
+const leader = { name: 'm1', role: 'leader', state: 'running', host: '10.0.0.1', port: 5433 };
+const replica = { name: 'm2', role: 'replica', state: 'running', host: '10.0.0.2', port: 5433 };
+
+describe('where the leader is', () => {
+  test('the first Patroni that knows it counts', async () => {
+    const urls = [
+      await nobody(),
+      await patroni({ '/cluster': members(replica) }),
+      await patroni({ '/cluster': members(replica, leader) }),
+    ];
+    expect(await findLeader(urls, long)).toEqual({ kind: 'leader', host: '10.0.0.1', port: 5433 });
+  });
+
+  test.each([
+    ['a leader without a host', members({ role: 'leader' })],
+    ['a host that would be taken for a flag', members({ ...leader, host: '-oProxyCommand=x' })],
+    ['several hosts', members({ ...leader, host: 'm1,m2' })],
+    ['a port that is none', members({ ...leader, port: 70_000 })],
+    ['no members', [200, '{}'] as const],
+    ['no JSON', [200, 'members'] as const],
+  ])('%s: unknown', async (_, answer) => {
+    const found = await findLeader([await patroni({ '/cluster': answer })], long);
+    expect(found.kind).toBe('unknown');
+  });
+});
