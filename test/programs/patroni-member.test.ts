@@ -125,10 +125,10 @@ describe.each(newestMajors())('a member of Patroni on PostgreSQL %i', (major) =>
         .filter((name) => /^[0-9A-F]{24}$/.test(name))
         .sort();
       const { archive_command: command } = archivingSettings(host1);
-      for (const _ of [1, 2]) await runWithoutShell(String(command), join(wal, segment));
+      for (let times = 0; times < 2; times++) await runWithoutShell(String(command), join(wal, segment));
       // And restore_command for what pg_rewind lacks.
       const target = join(world.directory, 'restored');
-      for (const _ of [1, 2]) {
+      for (let times = 0; times < 2; times++) {
         await runWithoutShell(restoreCommand(off).replace('%f', held), target);
         expect(readFileSync(target)).toEqual(off.archivedBytes(held));
         renameSync(target, `${target}.kept`);
@@ -162,7 +162,7 @@ describe.each(newestMajors())('a member of Patroni on PostgreSQL %i', (major) =>
       const segment = await archiveRows(20);
       await primary.kill9();
       expect(heir.archive()).not.toContain(segment);
-      for (const _ of [1, 2])
+      for (let times = 0; times < 2; times++)
         expectExit(await world.cmdStandby(heir, ['--patroni-pre-promote'], { cwd: '/' }), 0);
       expect(heir.archive()).toContain(segment);
       await heir.sql('SELECT pg_promote()');
