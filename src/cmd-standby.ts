@@ -53,8 +53,9 @@ const needsNoLock: readonly Action['kind'][] = [
   'history',
   // It may take hours: a failover must not wait for it. It gives up when another action runs.
   'drill',
-  // The server must not wait for another action.
+  // The server must not wait for another action, nor must the cluster that has no leader.
   'restartpoint',
+  'patroni-pre-promote',
   // A verb that changes something excludes others by itself.
   'serve',
   'serve-key',
