@@ -124,7 +124,11 @@ const bad: [Option['kind'], string, string[]][] = [
   ],
   ['url', '127.0.0.1:8008', ['"127.0.0.1:8008" is not a URL such as http://127.0.0.1:8008']],
   ['url', 'ftp://m1', ['"ftp://m1" is not a URL such as http://127.0.0.1:8008']],
-  ['url', 'http://m1:8008/primary', ['"http://m1:8008/primary" has a path: only scheme, host and port are given']],
+  [
+    'url',
+    'http://m1:8008/primary',
+    ['"http://m1:8008/primary" has a path: only scheme, host and port are given'],
+  ],
   ['url', 'http://u:secret@m1', ['the URL holds a login: Patroni answers these questions without one']],
   ['urls', ', ,', ['names no URL']],
   [
