@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readProc } from '../../../test/harness/process-table.ts';
+import { familyOf, processTable, readProc } from '../../../test/harness/process-table.ts';
 import { mustRun } from '../../../test/harness/processes.ts';
 
 /** The costs of a run beside its time; undefined if they cannot be measured on this machine. */
@@ -71,6 +71,16 @@ function ticksOf(pid: number): number {
   // The fields after the name: state is the third field of proc(5), utime to cstime are the 14th to 17th.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+}
+
+/**
+ * Processor seconds of these processes and of everything below them, including what has ended: for a tree in which every
+ * process waits for its children, as those of sshd do.
+ */
+export function secondsOfFamilies(roots: readonly number[]): number {
+  const table = processTable();
+  const family = new Set(roots.flatMap((root) => familyOf(root, table)).map(({ pid }) => pid));
+  return [...family].reduce((sum, pid) => sum + ticksOf(pid), 0) / ticksPerSecond;
 }
 
 function privateMb(): number {
