@@ -1,6 +1,7 @@
 /** Program tests that take minutes where all run, on all releases: they begin first, the longest before the others. */
 export const longFiles: readonly string[] = [
   'standby-start',
+  'patroni-campaign',
   'how-to',
   'failover',
   'standby-keeping',

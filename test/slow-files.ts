@@ -60,6 +60,7 @@ export const slowFiles: readonly string[] = [
   'monitoring',
   'old-primary',
   'package',
+  'patroni-campaign',
   'rejoin',
   'rejoin-campaign',
   'replay-lag',

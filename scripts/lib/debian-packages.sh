@@ -128,6 +128,14 @@ offer_package_checkers() {
   offer_packages "${missing[@]}"
 }
 
+# A real cluster of Patroni: its tests are skipped where these cannot be had.
+offer_patroni() {
+  local missing=()
+  [ -x /usr/bin/patroni ] || missing+=(patroni)
+  [ -x /usr/bin/etcd ] || missing+=(etcd-server)
+  offer_packages "${missing[@]}"
+}
+
 policy_file=/usr/sbin/policy-rc.d
 policy_mark='made by pitrtools while it installs packages'
 cluster_conf=/etc/postgresql-common/createcluster.conf
