@@ -65,6 +65,7 @@ export const slowFiles: readonly string[] = [
   'rejoin-campaign',
   'replay-lag',
   'roles-campaign',
+  'setup-three',
   'shipper-coarse-times',
   'shipper-hazards',
   'shipper-limits',

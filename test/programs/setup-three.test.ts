@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { missingHostRoots } from '../harness/host-networks.ts';
-import { archive, cluster, type DebianHost, keyOf, newThree, textAt, type Three } from './setup-kit.ts';
+import {
+  archive,
+  cluster,
+  type DebianHost,
+  keyOf,
+  newThree,
+  pgdata,
+  refusalsOn,
+  textAt,
+  type Three,
+} from './setup-kit.ts';
 import { expectExit } from './standby-kit.ts';
 
 const missing = await missingHostRoots();
@@ -51,6 +61,16 @@ async function arrives(host: DebianHost, segment: string): Promise<void> {
   const what = `${segment} in the archive of ${host.host.name}`;
   await eventually(() => textAt(host, `${archive}/${segment}`) !== '', { ...patience, what });
 }
+
+/** The server dies, and cmd_archiver of the host reaches nobody any more. */
+async function crash(host: DebianHost): Promise<void> {
+  await must(host, 'mv /etc/pitrtools/ssh /etc/pitrtools/ssh.away');
+  await must(host, `kill -9 $(head -n 1 ${pgdata}/postmaster.pid)`);
+  await eventually(async () => (await host.type('psql -XAtqc "SELECT 1" postgres')).code !== 0);
+}
+
+const isBack = (host: DebianHost): Promise<string> =>
+  must(host, 'mv /etc/pitrtools/ssh.away /etc/pitrtools/ssh');
 
 describe.skipIf(missing !== undefined)('three hosts with the keys that --setup makes', () => {
   let three: Three;
@@ -122,6 +142,72 @@ describe.skipIf(missing !== undefined)('three hosts with the keys that --setup m
       }
       expect(await streamers(beta)).toBe('pitrtools_alpha pitrtools_gamma');
       expectExit(await beta.type('cmd_archiver --check'), 0);
+    },
+  );
+
+  test(
+    'a failover fetches WAL that only the other standby has, and that one follows',
+    { timeout: 600_000 },
+    async () => {
+      const { alpha, beta, gamma } = three;
+      // Neither streams: a part of a segment cannot be fetched.
+      for (const standby of [alpha, gamma]) await must(standby, 'cmd_standby -A stop');
+      await alpha.stopSshd();
+      const only = await writeSegment(beta, 100);
+      await arrives(gamma, only);
+      await crash(beta);
+      await alpha.startSshd();
+      for (const standby of [alpha, gamma]) await must(standby, 'cmd_standby -A start');
+      await hasRows(gamma, 200);
+      expect(await must(alpha, 'cmd_standby -F999 --dry-run')).toMatch(
+        new RegExp(`${only}.* gamma|gamma.* ${only}`),
+      );
+      expect(textAt(alpha, `${archive}/${only}`)).toBe('');
+      await must(alpha, 'cmd_standby -F999');
+      expect(textAt(alpha, `${archive}/${only}`)).not.toBe('');
+      await hasRows(alpha, 200);
+      expect(textAt(gamma, `${archive}/.pitrtools`)).toMatch(/^left: /m);
+
+      await must(gamma, 'cmd_standby --follow alpha --dry-run');
+      await must(gamma, 'cmd_standby --follow alpha');
+      await isBack(beta);
+      const refused = await must(beta, 'cmd_archiver --may-start', 4);
+      expect(refused).toMatch(/must not start here.*(alpha|gamma) says/);
+      await must(beta, 'cmd_standby --rejoin alpha --dry-run');
+      await must(beta, 'cmd_standby --rejoin alpha');
+      const segment = await writeSegment(alpha, 100);
+      for (const standby of [beta, gamma]) {
+        await hasRows(standby, 300);
+        await arrives(standby, segment);
+      }
+      expect(await streamers(alpha)).toBe('pitrtools_beta pitrtools_gamma');
+    },
+  );
+
+  test(
+    'and the next primary brings a standby what it lacks, once that can be reached',
+    { timeout: 600_000 },
+    async () => {
+      const { alpha, beta, gamma } = three;
+      await must(gamma, 'cmd_standby -A stop');
+      await gamma.stopSshd();
+      const lacking = await writeSegment(alpha, 100);
+      await arrives(beta, lacking);
+      await hasRows(beta, 400);
+      await crash(alpha);
+      expect(await must(beta, 'cmd_standby -F999')).toMatch(/gamma did not answer/);
+      await beta.sql('INSERT INTO rows VALUES (0)');
+      await gamma.startSshd();
+      await must(gamma, 'cmd_standby -A start');
+      await must(gamma, 'cmd_standby --follow beta');
+      await hasRows(gamma, 401);
+      const segment = await writeSegment(beta, 99);
+      for (const name of [lacking, segment]) await arrives(gamma, name);
+      await isBack(alpha);
+      await must(alpha, 'cmd_standby --rejoin beta');
+      await hasRows(alpha, 500);
+      expect(await streamers(beta)).toBe('pitrtools_alpha pitrtools_gamma');
+      for (const host of [alpha, beta, gamma]) expect(refusalsOn(host)).toEqual([]);
     },
   );
 });

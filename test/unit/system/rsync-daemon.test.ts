@@ -33,6 +33,12 @@ test('a module has the name of the path that the other end knows, and reads only
   expect(text).toContain('use chroot = no\n');
 });
 
+test('what is stored keeps its bytes: nothing is written in place, and no link is made', () => {
+  const [refused = ''] =
+    /^refuse options = .*$/m.exec(daemonConfiguration([{ asked: '/a', path: '/a', access: 'write' }])) ?? [];
+  expect(refused.split(' ')).toEqual(expect.arrayContaining(['links', 'hard-links', 'inplace', 'append*']));
+});
+
 test.each(['/data/%USER%', '/data/a\nuid = 0', '/data\\', '/data ', 'data'])(
   '%j cannot be a module',
   (path) => {
