@@ -164,7 +164,11 @@ async function perform(deps: StandbyDeps, request: RunRequest): Promise<number> 
       );
     case 'drill': {
       const { drill } = await import('./standby/actions/failover/drill/drill.ts');
-      return drill(deps, { ...options, ...action });
+      return drill(
+        deps,
+        { ...options, ...action },
+        async () => (await import('./standby/actions/base-backup/for-drill.ts')).newBackups,
+      );
     }
     case 'switchover':
       refuseBesidePatroni(deps);

@@ -88,5 +88,6 @@ export const drillOptions = {
     example: '172800',
     summary:
       'seconds after which --status and --check warn that no drill has passed; if not set, they only warn of one that failed',
+    detail: 'Drills with --from-backup do not count: they say nothing of the files of this standby.',
   },
 } as const satisfies OptionTable;

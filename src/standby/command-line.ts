@@ -59,7 +59,12 @@ export type Action =
   | { readonly kind: 'failover' }
   | { readonly kind: 'patroni-replica'; readonly call: ReplicaCall }
   /** A rehearsal of a failover; `target`: undefined to replay all WAL. `deep`: with pg_amcheck. */
-  | { readonly kind: 'drill'; readonly target: RequestedTarget | undefined; readonly deep: boolean }
+  | {
+      readonly kind: 'drill';
+      readonly target: RequestedTarget | undefined;
+      readonly deep: boolean;
+      readonly fromBackup: boolean;
+    }
   | ({ readonly kind: 'status' } & StatusRequest)
   | { readonly kind: 'recover'; readonly target: RequestedTarget }
   /** `address`: undefined for the primary that the INI file names; without a port, that of the INI file counts. */
@@ -116,7 +121,7 @@ function drillAction(options: Options): Action {
   const target = requestedTarget(options);
   if (target !== undefined && target.action !== 'promote')
     throw usageError('--target-action does not go with --drill', 'A drill opens its copy.');
-  return { kind: 'drill', target, deep: options.deep === true };
+  return { kind: 'drill', target, deep: options.deep === true, fromBackup: options.fromBackup === true };
 }
 
 function neededSegment(text: string): SegmentName {
@@ -274,5 +279,7 @@ export function parseRequest(given: readonly string[]): Request {
   const graceS = graceOf(options);
   if (options.deep === true && action.kind !== 'drill')
     throw usageError('--deep needs --drill', 'It says how thoroughly a drill checks its copy.');
+  if (options.fromBackup === true && action.kind !== 'drill')
+    throw usageError('--from-backup needs --drill', 'It says what a drill recovers.');
   return { kind: 'run', iniFile, action, dryRun, force, takeRole, graceS, verify, json };
 }

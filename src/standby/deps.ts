@@ -66,6 +66,8 @@ export interface DrillOptions extends ActionOptions {
   readonly json: boolean;
   /** Check all tables and indexes of the copy by pg_amcheck. */
   readonly deep: boolean;
+  /** Recover a new base backup of the primary, not a copy of the standby. */
+  readonly fromBackup: boolean;
   /** Undefined to replay all WAL. */
   readonly target: RequestedTarget | undefined;
 }

@@ -80,6 +80,11 @@ export const flags = {
     '--deep',
     'with --drill: check all tables and indexes of the copy by pg_amcheck (from 14)',
   ],
+  fromBackup: [
+    'Change roles',
+    '--from-backup',
+    'with --drill: recover a new base backup of the master from the archive alone, not a copy of this standby',
+  ],
   switchover: [
     'Change roles',
     '--switchover',
@@ -211,6 +216,7 @@ A table was dropped at 11:05, and this is a delayed standby (recovery_min_apply_
 From cron:
   cmd_standby -C /etc/cmd_standby.ini --cleanup
   cmd_standby -C /etc/cmd_standby.ini --drill
+  cmd_standby -C /etc/cmd_standby.ini --drill --from-backup
 
 --force=NAME,NAME overrules the named refusals, --force all of them:
 ${forceTexts}

@@ -30,6 +30,10 @@ function rtoWords(before: string, { rtoSeconds, phases = [] }: NotedCourse): str
   return `${before}RTO ${durationText(rtoSeconds)}${inParts}`;
 }
 
+function drillWords(from: 'new base backup' | undefined): string {
+  return from === undefined ? 'drill' : `drill from a ${from}`;
+}
+
 /** Lower case, no full stop. */
 function words(event: HistoryEvent): string {
   switch (event.kind) {
@@ -51,8 +55,8 @@ function words(event: HistoryEvent): string {
       return `the primary was put back into service, timeline ${event.timeline}`;
     case 'drilled':
       return event.result === 'passed'
-        ? `drill passed${rtoWords(', ', event)}`
-        : `drill failed: ${quoted(event.reason ?? '', 300)}`;
+        ? `${drillWords(event.from)} passed${rtoWords(', ', event)}`
+        : `${drillWords(event.from)} failed: ${quoted(event.reason ?? '', 300)}`;
     case 'left-marked':
       return `marked: ${markWords(event.mark)}${event.moved > 0 ? `; ${event.moved} segments moved aside` : ''}`;
     case 'left-taken-back':

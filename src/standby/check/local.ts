@@ -37,7 +37,7 @@ import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import { peerCommand } from '../peers/peer.ts';
 import { archivingProblems, observeArchiving } from '../server/own-archiving.ts';
 import { installedPackageFolders } from '../server/server-programs.ts';
-import { drillTrouble, observeDrill } from '../status/drill.ts';
+import { backupDrillTrouble, type Drills, drillTrouble, observeDrills } from '../status/drill.ts';
 import type { Objection } from '../steps/objections.ts';
 import type { StandbyCheck } from './context.ts';
 
@@ -236,12 +236,27 @@ export async function checkSchedule({ deps, command }: StandbyCheck): Promise<re
 export async function checkDrill({ deps, command }: StandbyCheck): Promise<Verdict> {
   const { drill_dir, drill_max_age } = deps.settings;
   if (drill_dir === undefined && drill_max_age === undefined) return skipped('drill_dir is not set');
-  const drill = await observeDrill(deps);
-  const trouble = drillTrouble(drill, drill_max_age, durationText);
+  const drills = await observeDrills(deps);
+  const trouble = drillTrouble(drills.ofStandby, drill_max_age, durationText);
   if (trouble !== undefined) return failure(trouble, `Correct what it found, and run: ${command} --drill`);
-  return drill === undefined
+  const ofBackup = backupDrillTrouble(drills.fromBackup);
+  if (ofBackup !== undefined)
+    return failure(ofBackup, `Correct what it found, and run: ${command} --drill --from-backup`);
+  const passed = passedWords(drills);
+  return passed === undefined
     ? good('no drill was run here yet', `${command} --drill rehearses a failover on a copy of this standby.`)
-    : good(`the last drill has passed, at ${drill.endedAt}`);
+    : good(passed);
+}
+
+/** The drills that have passed, none having failed since; undefined if there was none. */
+function passedWords({ ofStandby, fromBackup }: Drills): string | undefined {
+  const words = [
+    ofStandby === undefined ? undefined : `the last drill has passed, at ${ofStandby.endedAt}`,
+    fromBackup === undefined
+      ? undefined
+      : `the last drill from a new base backup has passed, at ${fromBackup.endedAt}`,
+  ].filter((text) => text !== undefined);
+  return words.length === 0 ? undefined : words.join('; ');
 }
 
 /** A base backup is received in pgdata, and WAL in archivedir. */

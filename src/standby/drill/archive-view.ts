@@ -18,8 +18,8 @@ import type { Origin } from './origin.ts';
 import type { DrillPlace } from './place.ts';
 
 export interface ArchiveView {
-  /** Takes in what has arrived since. */
-  readonly refresh: () => Promise<void>;
+  /** Takes in what has arrived since, and nothing after that. */
+  readonly complete: () => Promise<void>;
   /** The bytes of the segments in it, beginning with the one where the copy begins to recover. */
   readonly bytes: () => number;
   /** Ends the copying of what the standby may let go of. Throws if that has failed. */
@@ -27,6 +27,8 @@ export interface ArchiveView {
 }
 
 const everyMs = 2_000;
+/** While a base backup waits for what arrives. */
+const growingMs = 600;
 /** The end of a drill does not wait for the next look. */
 const sliceMs = 200;
 
@@ -49,7 +51,13 @@ async function keep(deps: StandbyDeps, from: string, to: string): Promise<void> 
   await rename(temporary, to);
 }
 
-export async function makeView(deps: StandbyDeps, origin: Origin, place: DrillPlace): Promise<ArchiveView> {
+/** @param grows it takes in all the time what arrives, until it is complete */
+export async function makeView(
+  deps: StandbyDeps,
+  origin: Origin,
+  place: DrillPlace,
+  grows: boolean,
+): Promise<ArchiveView> {
   const { directory: archivedir } = origin.archive;
   const known = new Map<string, WalName>();
   const kept = new Set<string>();
@@ -74,27 +82,34 @@ export async function makeView(deps: StandbyDeps, origin: Origin, place: DrillPl
     for (const [text, name] of known) {
       if (kept.has(text) || name.kind !== 'segment') continue;
       if (state.answers && firstLsnOf(name, origin.wal.layout.segmentSize) > replayed) continue;
-      await keep(deps, join(archivedir, text), join(place.archive, text));
+      const own = join(place.archive, text);
+      // A base backup moves WAL of another history aside.
+      if (await exists(own)) await keep(deps, join(archivedir, text), own);
       kept.add(text);
     }
   };
 
   await refresh();
   let isEnding = false;
+  let isGrowing = grows;
   const loop = async (): Promise<void> => {
     for (let leftMs = 0; !isEnding; leftMs -= sliceMs) {
       if (leftMs <= 0) {
+        if (isGrowing) await refresh();
         await keepReplayed();
-        leftMs = everyMs;
+        leftMs = isGrowing ? growingMs : everyMs;
       }
       await deps.pause(sliceMs);
     }
   };
   const isRunning = origin.state.kind === 'recovering';
   if (isRunning) await keepReplayed();
-  const looping = (isRunning ? loop() : Promise.resolve()).catch((error: unknown) => error);
+  const looping = (isRunning || grows ? loop() : Promise.resolve()).catch((error: unknown) => error);
   return {
-    refresh,
+    complete: async () => {
+      isGrowing = false;
+      await refresh();
+    },
     bytes: () =>
       [...known.values()].filter(({ kind }) => kind === 'segment').length * origin.wal.layout.segmentSize,
     end: async () => {

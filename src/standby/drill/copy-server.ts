@@ -4,8 +4,12 @@ import type { Log } from '../../system/log.ts';
 import type { StandbyDeps } from '../deps.ts';
 import type { DrillPlace } from './place.ts';
 
-/** The words of a failover's steps are for an operator who changes roles. */
-function quiet(log: Log): Log {
+/**
+ * The words of another action's steps are for an operator who runs that action.
+ *
+ * @param where in front of what is said all the same
+ */
+export function quietLog(log: Log, where: string): Log {
   return {
     debug: (message, facts) => {
       log.debug(message, facts);
@@ -14,10 +18,10 @@ function quiet(log: Log): Log {
       log.debug(message, facts);
     },
     warning: (message, facts) => {
-      log.warning(`on the copy: ${message}`, facts);
+      log.warning(`${where}: ${message}`, facts);
     },
     error: (message, facts) => {
-      log.error(`on the copy: ${message}`, facts);
+      log.error(`${where}: ${message}`, facts);
     },
   };
 }
@@ -56,7 +60,7 @@ export function depsOfCopy(
 ): StandbyDeps {
   return {
     ...deps,
-    log: quiet(deps.log),
+    log: quietLog(deps.log, 'on the copy'),
     report: (line) => {
       deps.log.debug(line);
     },

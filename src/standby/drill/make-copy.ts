@@ -198,8 +198,9 @@ async function writeConfiguration(
   }
 }
 
-/** Only what describes the data: slots, promotions and actions are the standby's. */
-async function writeOwnRecord({ directory: { record } }: Origin, { pgdata }: DrillPlace): Promise<void> {
+/** Only what describes the data: slots, promotions and actions are the standby's. A new base backup has its own. */
+async function writeOwnRecord({ directory: { record }, way }: Origin, { pgdata }: DrillPlace): Promise<void> {
+  if (way === 'new-base-backup') return;
   const { backup, settings } = record;
   await writeRecord(pgdata, { backup, settings });
 }

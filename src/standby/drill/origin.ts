@@ -27,7 +27,9 @@ type Way =
   /** The same, of a standby that is stopped for it. */
   | 'stopped-for-it'
   /** By the site's own command. */
-  | 'snapshot';
+  | 'snapshot'
+  /** Not of the standby: by a new base backup of the primary. */
+  | 'new-base-backup';
 
 interface OriginTablespace {
   readonly oid: string;
@@ -91,7 +93,10 @@ function runningObjections({
 function stateObjections(
   { state, directory }: Pick<Origin, 'state' | 'directory'>,
   settings: StandbySettings,
+  fromBackup: boolean,
 ): readonly Objection[] {
+  // Only the configuration of a living standby counts then.
+  if (fromBackup && (state.kind === 'starting' || state.kind === 'recovering')) return [];
   switch (state.kind) {
     case 'production':
       return [
@@ -131,12 +136,20 @@ function wayOf(
   return drill_may_stop ? 'stopped-for-it' : undefined;
 }
 
-/** Throws a refusal if this host has no standby that can be copied. Changes nothing. */
-export async function observeOrigin(deps: StandbyDeps, place: DrillPlace): Promise<Origin> {
+/**
+ * Throws a refusal if this host has no standby that can be copied. Changes nothing.
+ *
+ * @param fromBackup the standby itself is not copied
+ */
+export async function observeOrigin(
+  deps: StandbyDeps,
+  place: DrillPlace,
+  fromBackup: boolean,
+): Promise<Origin> {
   const { server, directory } = await findServer(deps, 'failover');
   const state = await observeServer(server);
   const facts = { server, directory, state };
-  refuseOn([...runningObjections(facts), ...stateObjections(facts, deps.settings)], noForce);
+  refuseOn([...runningObjections(facts), ...stateObjections(facts, deps.settings, fromBackup)], noForce);
   const archive = await requireArchive(deps.settings.archivedir, directory);
   const wal = await readReplayFacts(directory, archive, undefined);
   const { control, capabilities, controlProblem } = directory;
@@ -151,7 +164,7 @@ export async function observeOrigin(deps: StandbyDeps, place: DrillPlace): Promi
     configuration: await readConfiguration(server, 'standby'),
     tablespaces: await readTablespaces(server.pgdata, place),
     folder: tablespaceFolder(capabilities, control),
-    way: wayOf(facts, deps.settings) ?? 'stopped',
+    way: fromBackup ? 'new-base-backup' : (wayOf(facts, deps.settings) ?? 'stopped'),
   };
 }
 

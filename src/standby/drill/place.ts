@@ -11,6 +11,7 @@ import { type Lock, takeLock } from '../../system/lock.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { findOwnOverlaps } from '../host/same-place.ts';
+import { backupNoteName } from '../primary/backup-in-progress.ts';
 import { readCapabilities } from '../server/data-directory.ts';
 import { stopServerAtOnce } from '../server/local-server.ts';
 import { serverOf } from '../server/server.ts';
@@ -36,7 +37,7 @@ const markName = '.pitrtools-drill';
 const lockName = '.lock';
 /** The result of the last drill. */
 export const lastName = 'last.json';
-const ownNames = new Set([markName, lockName, lastName, 'run', 'lost+found']);
+const ownNames = new Set([markName, lockName, lastName, backupNoteName, 'run', 'lost+found']);
 
 export function drillPlace(directory: string): DrillPlace {
   const run = join(directory, 'run');
@@ -95,6 +96,11 @@ async function requireOnlyOurs({ directory }: DrillPlace): Promise<void> {
   throw refusal(`drill_dir "${directory}" is not empty: "${first}"`, {
     hint: 'Choose a directory that is for nothing else.',
   });
+}
+
+/** Up to 9.5 a killed drill from a new base backup may have left one on the primary. */
+export async function hasNotedBackup({ directory }: DrillPlace): Promise<boolean> {
+  return exists(join(directory, backupNoteName));
 }
 
 /** Refuses a directory that cannot be one for drills. Changes nothing. */

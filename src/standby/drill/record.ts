@@ -27,7 +27,7 @@ const reportFields = {
     is.object({ message: is.text, detail: is.optional(is.text), hint: is.optional(is.text) }),
   ),
   /** How the copy was made. */
-  copy: is.oneOf('backup', 'stopped', 'stopped-for-it', 'snapshot'),
+  copy: is.oneOf('backup', 'stopped', 'stopped-for-it', 'snapshot', 'new-base-backup'),
   /** How long the standby was stopped for it. */
   stoppedSeconds: is.optional(is.number),
   /** The recovery target; not set if all WAL was replayed. */
@@ -65,33 +65,60 @@ export type DrillReport = Checked<typeof reportFields>;
 
 const isReport = is.object(reportFields);
 
-const lastFields = {
+/** Whether it says nothing of the standby's own files. */
+export function isFromBackup({ copy }: Pick<DrillReport, 'copy'>): boolean {
+  return copy === 'new-base-backup';
+}
+
+const kindFields = {
   last: isReport,
   /** The end of the last drill that has passed. */
   passedAt: is.optional(is.text),
 } as const;
 
-export type LastDrill = Checked<typeof lastFields>;
+/** The last drill of one kind. */
+export type LastDrill = Checked<typeof kindFields>;
+
+const lastFields = {
+  /** The last one of the standby. */
+  last: is.optional(isReport),
+  passedAt: is.optional(is.text),
+  /** From a new base backup. */
+  fromBackup: is.optional(is.object(kindFields)),
+} as const;
+
+/** Undefined for a kind of which there was none. */
+export interface LastDrills {
+  readonly ofStandby: LastDrill | undefined;
+  readonly fromBackup: LastDrill | undefined;
+}
 
 function pathOf(directory: string): string {
   return join(directory, lastName);
 }
 
-/** Undefined if there was none. Throws for a file that is not ours. */
-export async function readLastDrill(directory: string): Promise<LastDrill | undefined> {
+/** Throws for a file that is not ours. */
+export async function readLastDrills(directory: string): Promise<LastDrills> {
   const content = await readIfExists(pathOf(directory));
-  return content === undefined ? undefined : parseJson(content.toString('utf8'), lastFields);
+  if (content === undefined) return { ofStandby: undefined, fromBackup: undefined };
+  const { last, passedAt, fromBackup } = parseJson(content.toString('utf8'), lastFields);
+  return { ofStandby: last === undefined ? undefined : { last, passedAt }, fromBackup };
 }
 
-/** @returns the drill before it; undefined if there was none, or if its record cannot be understood */
+/** @returns the drill of this kind before it; undefined if there was none, or if its record cannot be understood */
 export async function recordDrill(
   { log }: Pick<StandbyDeps, 'log'>,
   directory: string,
   last: DrillReport,
 ): Promise<LastDrill | undefined> {
-  const before = await readLastDrill(directory).catch(() => undefined);
+  const known = await readLastDrills(directory).catch(() => undefined);
+  const isOfBackup = isFromBackup(last);
+  const before = isOfBackup ? known?.fromBackup : known?.ofStandby;
   const passedAt = last.result === 'passed' ? last.endedAt : before?.passedAt;
-  const record = { last, ...(passedAt === undefined ? {} : { passedAt }) };
+  const own = { last, passedAt };
+  const record = isOfBackup
+    ? { ...known?.ofStandby, fromBackup: own }
+    : { ...own, fromBackup: known?.fromBackup };
   await writeDurably(pathOf(directory), `${JSON.stringify(record, null, 2)}\n`).catch((error: unknown) => {
     log.warning(`the result of the drill cannot be recorded in "${directory}"`, { cause: String(error) });
   });

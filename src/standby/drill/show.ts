@@ -31,6 +31,7 @@ export const copies = {
   stopped: 'from the files of the standby, on which no server runs',
   'stopped-for-it': 'from the files of the standby, which was stopped for it',
   snapshot: 'a snapshot by drill_snapshot',
+  'new-base-backup': 'by a new base backup of the primary',
 } as const;
 
 /** Lines. */

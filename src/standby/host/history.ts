@@ -55,6 +55,8 @@ const eventFields = {
   drilled: {
     ...noted,
     result: is.oneOf('passed', 'failed'),
+    /** If not set, from a copy of this standby. */
+    from: is.optional(is.oneOf('new base backup')),
     ...courseFields,
     reason: is.optional(is.text),
   },

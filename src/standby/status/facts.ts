@@ -50,6 +50,8 @@ export interface StandbyFacts extends RecoveryFacts {
   readonly backup: Fact<BackupFacts | undefined>;
   /** Undefined if there was none. */
   readonly drill: Fact<DrillFacts | undefined>;
+  /** From a new base backup; undefined if there was none. */
+  readonly backupDrill: Fact<DrillFacts | undefined>;
   readonly unfinished: Fact<readonly Unfinished[]>;
   /** Undefined if the server here is the primary. */
   readonly primary: Fact<PrimaryFacts | undefined>;

@@ -8,7 +8,7 @@ import { type Finding, unknownFinding } from '../../status/finding.ts';
 import { levelBehind, type StatusLimits } from '../../status/limits.ts';
 import { missingSentence } from '../archive/missing.ts';
 import { describeLowLimit } from '../server/limits.ts';
-import { drillTrouble } from './drill.ts';
+import { backupDrillTrouble, drillTrouble } from './drill.ts';
 import type { Lag, StandbyFacts } from './facts.ts';
 import { isStandby, type Mode, replays } from './mode.ts';
 import type { OtherStandby, PrimaryFacts } from './others.ts';
@@ -357,13 +357,24 @@ function judgeLoss({ loss, primary }: StandbyFacts, { limits }: JudgeContext): F
   ];
 }
 
-function judgeDrill({ drill }: StandbyFacts, { limits, command }: JudgeContext): Finding[] {
+function judgeDrill({ drill, backupDrill }: StandbyFacts, { limits, command }: JudgeContext): Finding[] {
   if (drill.kind === 'unknown') return unknownFinding('drill', 'the last drill', drill, readAsOwner);
-  const message = drillTrouble(drill.value, limits.drill_max_age, durationText);
-  if (message === undefined) return [];
-  return [
-    { name: 'drill', level: 'warning', message, hint: `Correct what it found, and run: ${command} --drill` },
+  const troubles = [
+    { message: drillTrouble(drill.value, limits.drill_max_age, durationText), flags: '--drill' },
+    { message: backupDrillTrouble(valueOf(backupDrill)), flags: '--drill --from-backup' },
   ];
+  return troubles.flatMap(({ message, flags }) =>
+    message === undefined
+      ? []
+      : [
+          {
+            name: 'drill',
+            level: 'warning' as const,
+            message,
+            hint: `Correct what it found, and run: ${command} ${flags}`,
+          },
+        ],
+  );
 }
 
 export function judgeStandby(facts: StandbyFacts, context: JudgeContext): readonly Finding[] {

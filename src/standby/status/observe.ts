@@ -14,7 +14,7 @@ import { askOthers } from '../siblings/observe.ts';
 import { observeArchiveState } from './archive.ts';
 import { backupFacts } from './backup.ts';
 import { concludeLoss, failoverFacts, lagsOf, reachOf, samplesOf } from './conclusions.ts';
-import { observeDrill } from './drill.ts';
+import { observeDrills } from './drill.ts';
 import type { ClusterFacts, Shown, StandbyFacts } from './facts.ts';
 import { modeOf } from './mode.ts';
 import { type AskFailover, otherStandby, primaryFacts } from './others.ts';
@@ -72,9 +72,9 @@ async function observe(deps: StatusDeps, askFailover: AskFailover, command: stri
   });
   const cluster = conclude(deps, () => requireCluster(directory));
   const recovering = observeRecovery(deps, cluster, state);
-  const [recovery, drill, archive, unfinished, seenPrimary, seenOthers, seenNow] = await Promise.all([
+  const [recovery, drills, archive, unfinished, seenPrimary, seenOthers, seenNow] = await Promise.all([
     recovering,
-    look(deps, () => observeDrill(deps)),
+    look(deps, () => observeDrills(deps)),
     look(deps, async () => {
       const { replayed } = await recovering;
       return observeArchiveState(deps, known(directory), valueOf(replayed)?.lsn);
@@ -102,7 +102,8 @@ async function observe(deps: StatusDeps, askFailover: AskFailover, command: stri
     cluster: conclude(deps, () => clusterOf(known(cluster))),
     archive,
     backup: derive(cluster, (found) => backupFacts(found, deps.now())),
-    drill,
+    drill: derive(drills, ({ ofStandby }) => ofStandby),
+    backupDrill: derive(drills, ({ fromBackup }) => fromBackup),
     unfinished,
     primary: isPrimary
       ? { kind: 'seen', value: undefined, atMs: deps.now() }

@@ -80,6 +80,9 @@ function hostRows(facts: StandbyFacts): string[][] {
       }),
     ],
     ['last drill', factText(facts.drill, drillText)],
+    ...(valueOf(facts.backupDrill) === undefined
+      ? []
+      : [['last drill from a new base backup', factText(facts.backupDrill, drillText)]]),
   ];
 }
 
@@ -213,9 +216,25 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
       ),
     ),
     gauge(
+      'backup_drill_passed',
+      'Whether the last drill from a new base backup has passed.',
+      one(
+        valueOf(
+          derive(facts.backupDrill, (seen) =>
+            seen === undefined ? undefined : Number(seen.result === 'passed'),
+          ),
+        ),
+      ),
+    ),
+    gauge(
       'drill_passed_age_seconds',
       'The age of the last drill that has passed.',
       one(valueOf(facts.drill)?.passedAgeS),
+    ),
+    gauge(
+      'backup_drill_passed_age_seconds',
+      'The age of the last drill from a new base backup that has passed.',
+      one(valueOf(facts.backupDrill)?.passedAgeS),
     ),
     gauge(
       'drill_rto_seconds',

@@ -72,8 +72,9 @@ describe('the command line of cmd_standby', () => {
     [['--follow', '[fd00::1]:5433'], { kind: 'follow', address: { host: 'fd00::1', port: 5433 } }],
     [['--follow', 'fd00::1'], { kind: 'follow', address: { host: 'fd00::1', port: undefined } }],
     [['--rejoin'], { kind: 'rejoin', address: undefined }],
-    [['--drill'], { kind: 'drill', target: undefined, deep: false }],
-    [['--drill', '--deep'], { kind: 'drill', target: undefined, deep: true }],
+    [['--drill'], { kind: 'drill', target: undefined, deep: false, fromBackup: false }],
+    [['--drill', '--deep'], { kind: 'drill', target: undefined, deep: true, fromBackup: false }],
+    [['--drill', '--from-backup'], { kind: 'drill', target: undefined, deep: false, fromBackup: true }],
     [['--rejoin', 'hostb:1'], { kind: 'rejoin', address: { host: 'hostb', port: 1 } }],
   ])('%j is read', (argv, action) => {
     expect(parse(...argv)).toEqual({

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { StandbySettings } from '../../../config/options-standby.ts';
 import { messageOf } from '../../../errors.ts';
 import { parseWalPosition, type WalPosition, walPositionSql } from '../../../postgres/backup-sql.ts';
 import type { LeftTimeline } from '../../../postgres/left-timeline.ts';
@@ -58,6 +59,8 @@ export interface BackupFacts {
   readonly backupInProgress: BackupInProgress | undefined;
   /** The label of a backup that an earlier run began on the primary, and perhaps did not end. */
   readonly notedBackup: string | undefined;
+  /** Where the label of this run is noted; if not set, in archivedir. */
+  readonly noteDirectory?: string;
   /** The label contains the name of the standby and of the run. */
   readonly label: string;
   readonly standby: string;
@@ -124,6 +127,17 @@ async function observeRecord(pgdata: string): Promise<Pick<BackupFacts, 'record'
   }
 }
 
+/** The labels that a killed -B and a killed drill have noted: a new -B ends the backup that is still in progress. */
+async function findNotedBackup(
+  { drill_dir }: StandbySettings,
+  archivedir: string,
+  inProgress: BackupInProgress | undefined,
+): Promise<string | undefined> {
+  const own = await readNotedBackup(archivedir);
+  const drills = drill_dir === undefined ? undefined : await readNotedBackup(drill_dir);
+  return drills !== undefined && (own === undefined || drills === inProgress?.label) ? drills : own;
+}
+
 export async function observeForBackup(
   deps: StandbyDeps,
   primary: Primary,
@@ -135,6 +149,7 @@ export async function observeForBackup(
   const { capabilities, settings } = facts;
   const isExclusive = capabilities.backupApi === 'exclusive' && protocol === undefined;
   const record = await observeRecord(place.pgdata);
+  const backupInProgress = isExclusive ? await findExclusiveBackup(primary) : undefined;
   const slotIdentity = record.record.slotIdentity ?? deps.nonce();
   const owner = { capabilities, record: { slotIdentity } };
   return {
@@ -150,8 +165,8 @@ export async function observeForBackup(
     archiveCommandProblem: await findArchiveCommandProblem(primary),
     archived,
     position: settings.inRecovery ? undefined : parseWalPosition(await query(walPositionSql(capabilities))),
-    backupInProgress: isExclusive ? await findExclusiveBackup(primary) : undefined,
-    notedBackup: await readNotedBackup(place.archivedir),
+    backupInProgress,
+    notedBackup: await findNotedBackup(deps.settings, place.archivedir, backupInProgress),
     label: `${ownLabelPrefix(deps.hostName)}${deps.nonce()}`,
     standby: deps.hostName,
     force,

@@ -86,6 +86,7 @@ const well: StandbyFacts = {
   archive: seen(archive),
   backup: seen(backup),
   drill: seen(undefined),
+  backupDrill: seen(undefined),
   unfinished: seen([]),
   primary: seen(alive),
   primaryClock: seen({ skewS: 0.4, withinS: 0.1 }),
@@ -112,7 +113,31 @@ const found = (changes: Partial<StandbyFacts>, wantedDelayS: number | undefined 
 const much = { bytes: 200, seconds: 30 };
 const more = { bytes: 2000, seconds: 300 };
 
+/** The record of a drill. */
+const drilled = (result: 'passed' | 'failed') => ({
+  result,
+  endedAt: '2026-11-29T03:00:00.000Z',
+  failure: undefined,
+  passedAgeS: result === 'passed' ? 60 : undefined,
+  rtoSeconds: undefined,
+  rpoBytes: undefined,
+  rpoSeconds: undefined,
+});
+
 describe('cmd_standby --status', () => {
+  test('finds a failed drill of each kind, and counts none from a new base backup as one of this standby', () => {
+    const words = (changes: Partial<StandbyFacts>) =>
+      judgeStandby(
+        { ...well, ...changes },
+        { ...context, limits: { ...context.limits, drill_max_age: day } },
+      ).map(({ message }) => message);
+    expect(words({ drill: seen(drilled('passed')), backupDrill: seen(drilled('failed')) })).toEqual([
+      'the last drill from a new base backup has failed: for an unknown reason',
+    ]);
+    expect(words({ backupDrill: seen(drilled('passed')) })).toEqual(['no drill has passed here yet']);
+    expect(words({ drill: seen(drilled('passed')) })).toEqual([]);
+  });
+
   test('finds nothing where all is well', () => {
     expect(judgeStandby(well, context)).toEqual([]);
   });

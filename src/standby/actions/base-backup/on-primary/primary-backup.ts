@@ -48,6 +48,10 @@ function helperSchemaOf({ facts }: Pick<Primary, 'facts'>): string {
   return needed(facts.helperSchema, 'the schema of the helper functions');
 }
 
+function noteDirectoryOf({ noteDirectory, place }: BackupContext['facts']): string {
+  return noteDirectory ?? place.archivedir;
+}
+
 export async function askClock(query: Query): Promise<string> {
   return (await query(clockSql))[0]?.[0] ?? '';
 }
@@ -61,7 +65,7 @@ export async function startBackup(context: BackupContext, state: Progress): Prom
   if (primary.facts.capabilities.backupApi === 'exclusive') {
     // If a run was killed during the checkpoint of its start, its backup has no label yet, and nothing would end it later.
     if (facts.notedBackup !== undefined) await abandonStart(context, facts.notedBackup, deps.pause);
-    await noteBackup(facts.place.archivedir, facts.label);
+    await noteBackup(noteDirectoryOf(facts), facts.label);
   }
   state.onPrimary = 'starting';
   const rows = await primary.query(start, checkpointLimitMs(deps.settings));
@@ -80,7 +84,7 @@ export async function endLeftover({ deps, primary }: BackupContext, label: strin
  * lost, and is in backup mode afterwards. Until then there is no label by which the backup could be ended.
  */
 export async function abandonStart(
-  { deps, primary }: BackupContext,
+  { deps, primary }: Pick<BackupContext, 'deps' | 'primary'>,
   label: string,
   pause = systemClock().pause,
 ): Promise<void> {
@@ -123,7 +127,7 @@ export async function abandonBackup(
     await query(stopBackupSql(helperSchemaOf(primary), facts.label), deps.settings.wal_timeout * 1000);
   }
   state.onPrimary = 'ended';
-  await forgetBackup(facts.place.archivedir);
+  await forgetBackup(noteDirectoryOf(facts));
 }
 
 /** Up to 9.5 the server keeps both files in its data directory during the backup. */
@@ -150,7 +154,7 @@ export async function stopBackup(context: BackupContext, state: Progress): Promi
   );
   const stopped = parseStoppedBackup(rows);
   state.onPrimary = 'ended';
-  if (primary.facts.capabilities.backupApi === 'exclusive') await forgetBackup(facts.place.archivedir);
+  if (primary.facts.capabilities.backupApi === 'exclusive') await forgetBackup(noteDirectoryOf(facts));
   if (stopped === undefined) {
     throw new PitrError(`the backup "${facts.label}" was ended on the primary by another session`, {
       hint: 'The copy cannot be used. Run -B again.',

@@ -1,19 +1,17 @@
 /** `--drill`: rehearses a failover on a copy of the standby, while the standby goes its way. */
-import { sizeText } from '../../../../amounts.ts';
 import { exitCodes, messageOf, PitrError, refusal } from '../../../../errors.ts';
-import { parseLsn } from '../../../../postgres/lsn.ts';
 import { showJson } from '../../../../status/show.ts';
 import { systemClock } from '../../../../system/clock.ts';
 import { withLocalSql } from '../../../../system/local-sql.ts';
 import { isLocked } from '../../../../system/lock.ts';
 import { notify } from '../../../../system/notify.ts';
-import { programVersion } from '../../../../system/program-root.ts';
 import type { DrillOptions, StandbyDeps } from '../../../deps.ts';
 import { checkDeeply } from '../../../drill/amcheck.ts';
 import { type ArchiveView, makeView } from '../../../drill/archive-view.ts';
 import type { CheckResult } from '../../../drill/check-results.ts';
 import { depsOfCopy } from '../../../drill/copy-server.ts';
-import { listOrigin, makeCopy, prepareCopy } from '../../../drill/make-copy.ts';
+import { makeCopy, prepareCopy } from '../../../drill/make-copy.ts';
+import { type NewBackups, withBackup } from '../../../drill/new-backup.ts';
 import {
   directoriesOf,
   linkedDirectories,
@@ -23,56 +21,36 @@ import {
 } from '../../../drill/origin.ts';
 import { checkPages } from '../../../drill/page-check.ts';
 import { drillParameters } from '../../../drill/parameters.ts';
-import { claimPlace, discard, type DrillPlace, drillPlace, requirePlace } from '../../../drill/place.ts';
+import {
+  claimPlace,
+  discard,
+  type DrillPlace,
+  drillPlace,
+  hasNotedBackup,
+  requirePlace,
+} from '../../../drill/place.ts';
 import { beModest, sharedBuffers } from '../../../drill/politeness.ts';
-import { type DrillReport, recordDrill } from '../../../drill/record.ts';
-import { bytesIn, requireRoom, sharesBlocks } from '../../../drill/room.ts';
+import { type DrillReport, isFromBackup, recordDrill } from '../../../drill/record.ts';
+import { bytesIn, requireRoom } from '../../../drill/room.ts';
 import { compareCounts, countRows, type RowCounts } from '../../../drill/row-counts.ts';
-import { copies, describeDrill } from '../../../drill/show.ts';
+import { describeDrill } from '../../../drill/show.ts';
 import { takeSnapshot } from '../../../drill/snapshot.ts';
 import { checkSqlFile } from '../../../drill/sql-file.ts';
 import { startStandbyAgain, stopStandby } from '../../../drill/stop-standby.ts';
-import { walBytes } from '../../../drill/wal-room.ts';
-import { type Watched, watched } from '../../../drill/watch.ts';
+import { watched } from '../../../drill/watch.ts';
 import { actionLockPath, isRunningRefusal } from '../../../host/action-lock.ts';
 import { noteHistory } from '../../../host/history.ts';
 import { lookAtPrimary } from '../../../primary/liveness/liveness.ts';
-import { type Phase, rtoOf } from '../../../recovery/phases.ts';
 import { isReplayPaused } from '../../../recovery/replayed.ts';
 import { stopServerProgram } from '../../../server/local-server.ts';
 import { serverOf } from '../../../server/server.ts';
 import { observeServer } from '../../../server/server-state.ts';
 import { comesTrue } from '../../../server/wait.ts';
 import { timed } from '../phases.ts';
-import { commitTime, openCopy, type Opened } from './run.ts';
-
-/** The form of --json: it changes when a field is removed or changes its meaning. */
-const jsonVersion = 1;
-
-/** All that is known of a drill so far: a failure is reported with it. */
-interface Course {
-  readonly startedMs: number;
-  readonly phases: Phase[];
-  readonly checks: CheckResult[];
-  opened?: Opened | undefined;
-  /** The end of the primary's WAL when the copy was complete, and that time. */
-  primary?: { readonly lsn: string | undefined; readonly atMs: number } | undefined;
-  /** The estimate before the copy. */
-  announcedBytes?: number | undefined;
-  diskBytes?: number | undefined;
-  /** How long the standby was stopped for its copy. */
-  stoppedSeconds?: number | undefined;
-}
-
-type Drilling = Readonly<{
-  deps: StandbyDeps;
-  options: DrillOptions;
-  origin: Origin;
-  place: DrillPlace;
-  course: Course;
-  /** Undefined as long as nothing watches the drill. */
-  watched?: Watched;
-}>;
+import type { Course, Drilling } from './drilling.ts';
+import { neededBytes, sayPlan } from './dry-run.ts';
+import { reportOf } from './report.ts';
+import { openCopy, type Opened } from './run.ts';
 
 /** Undoing must not be interrupted by the signal that made it necessary. */
 function withoutAbort(deps: StandbyDeps): StandbyDeps {
@@ -84,14 +62,6 @@ async function askPrimary({ deps, course }: Drilling): Promise<void> {
   const look = await lookAtPrimary(deps, true);
   const isPrimary = look.liveness.kind === 'alive' && look.identity.inRecovery !== true;
   course.primary = { lsn: isPrimary ? look.identity.written : undefined, atMs };
-}
-
-async function neededBytes({ deps, origin, place }: Drilling, walBytes: number): Promise<number> {
-  const trees = await listOrigin(deps, origin, place);
-  const data = trees.reduce((sum, { tree }) => sum + tree.bytes, 0);
-  const shares =
-    origin.way === 'snapshot' || (await sharesBlocks({ pgdata: origin.server.pgdata, run: place.run }));
-  return (shares ? 0 : data) + walBytes;
 }
 
 /** The standby must have replayed what the copy has before their rows can be compared. */
@@ -148,7 +118,7 @@ async function rowsOfStandby({ origin, options }: Drilling): Promise<RowCounts> 
 /** While the drill waited for the lock of the actions, a failover may have made it the primary. */
 async function requireSame({ deps, place }: Drilling): Promise<void> {
   deps.signal.throwIfAborted();
-  const { way } = await observeOrigin(deps, place);
+  const { way } = await observeOrigin(deps, place, false);
   if (way !== 'stopped-for-it')
     throw new PitrError('another action has changed the standby before it could be stopped for its copy', {
       hint: 'Run the drill again.',
@@ -176,9 +146,10 @@ async function copyStopping(drilling: Drilling): Promise<void> {
 
 /** @returns where the copy is */
 async function copyBy(drilling: Drilling): Promise<DrillPlace> {
-  const { deps, origin, place } = drilling;
+  const { deps, origin, place, options, newBackup } = drilling;
   if (origin.way === 'snapshot') return takeSnapshot(deps, origin, place);
-  if (origin.way === 'stopped-for-it') await copyStopping(drilling);
+  if (newBackup !== undefined) await newBackup.backups.make(deps, place, options.force);
+  else if (origin.way === 'stopped-for-it') await copyStopping(drilling);
   else await makeCopy(deps, origin, place);
   return place;
 }
@@ -190,12 +161,12 @@ interface Copied {
 
 async function makeIt(drilling: Drilling, view: ArchiveView): Promise<Copied> {
   const { deps, origin, place } = drilling;
-  const announced = await neededBytes(drilling, await walBytes(origin));
+  const announced = await neededBytes(drilling);
   drilling.course.announcedBytes = announced;
   await requireRoom(deps, place, announced);
   const rowsBefore = await rowsOfStandby(drilling);
   const there = await copyBy(drilling);
-  await view.refresh();
+  await view.complete();
   const parameters = new Map([
     ...drillParameters(origin.server.capabilities, { ...there, preload: deps.settings.drill_preload }),
     ...(await sharedBuffers(origin)),
@@ -206,7 +177,7 @@ async function makeIt(drilling: Drilling, view: ArchiveView): Promise<Copied> {
 
 async function rehearse(drilling: Drilling): Promise<void> {
   const { deps, origin, place, options, course } = drilling;
-  const view = await makeView(deps, origin, place);
+  const view = await makeView(deps, origin, place, drilling.newBackup !== undefined);
   try {
     const { copy, rowsBefore } = await timed(deps, course.phases, 'copy', () => makeIt(drilling, view));
     await askPrimary(drilling);
@@ -223,58 +194,14 @@ async function rehearse(drilling: Drilling): Promise<void> {
   }
 }
 
-function rpoOf({ opened, primary }: Course): DrillReport['rpo'] {
-  const lastCommit = opened === undefined ? undefined : commitTime(opened.replayed);
-  const known = primary?.lsn === undefined ? {} : { primaryLsn: primary.lsn };
-  const commit = lastCommit === undefined ? {} : { lastCommit };
-  const reached = opened?.replayed.lsn;
-  if (primary?.lsn === undefined || reached === undefined) return { ...commit, ...known };
-  const missing = Number(parseLsn(primary.lsn) - reached);
-  const bytes = Math.max(0, missing);
-  const time = opened?.replayed.time;
-  if (bytes === 0) return { ...commit, ...known, bytes, seconds: 0 };
-  const seconds =
-    time === undefined ? {} : { seconds: Math.max(0, primary.atMs / 1000 - Number(time) / 1e6) };
-  return { ...commit, ...known, bytes, ...seconds };
-}
-
-function reportOf({ deps, origin, course }: Drilling, failure: PitrError | undefined): DrillReport {
-  const { opened, phases, checks, announcedBytes, diskBytes, stoppedSeconds, startedMs } = course;
-  const why = failure && {
-    message: failure.message,
-    ...(failure.detail === undefined ? {} : { detail: failure.detail }),
-    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-  };
-  return {
-    version: jsonVersion,
-    program: 'cmd_standby',
-    programVersion: programVersion(),
-    host: deps.hostName,
-    startedAt: new Date(startedMs).toISOString(),
-    endedAt: new Date(deps.now()).toISOString(),
-    result: failure === undefined ? 'passed' : 'failed',
-    ...(why === undefined ? {} : { failure: why }),
-    copy: origin.way,
-    ...(stoppedSeconds === undefined ? {} : { stoppedSeconds }),
-    ...(opened?.target === undefined ? {} : { target: opened.target }),
-    phases,
-    ...(opened === undefined ? {} : { rtoSeconds: rtoOf(phases) }),
-    ...(opened?.timeline === undefined ? {} : { timeline: opened.timeline }),
-    ...(opened?.replay === undefined ? {} : { replay: opened.replay }),
-    rpo: rpoOf(course),
-    ...(announcedBytes === undefined ? {} : { announcedBytes }),
-    ...(diskBytes === undefined ? {} : { diskBytes }),
-    checks,
-  };
-}
-
 /** A failure is notified each time; success only after a failure. */
 function notifyResult({ deps }: Drilling, report: DrillReport, wasGood: boolean): void {
   const isGood = report.result === 'passed';
   if (isGood && wasGood) return;
+  const what = isFromBackup(report) ? 'the drill from a new base backup' : 'the drill';
   const message = isGood
-    ? 'the drill has passed again'
-    : `the drill has failed: ${report.failure?.message ?? ''}`;
+    ? `${what} has passed again`
+    : `${what} has failed: ${report.failure?.message ?? ''}`;
   notify(deps, deps.settings, {
     severity: isGood ? 'ok' : 'critical',
     name: 'drill',
@@ -292,6 +219,7 @@ async function conclude(drilling: Drilling, failure: PitrError | undefined): Pro
     kind: 'drilled',
     result,
     phases,
+    ...(options.fromBackup ? { from: 'new base backup' as const } : {}),
     ...(rtoSeconds === undefined ? {} : { rtoSeconds }),
     ...(replay === undefined ? {} : { replayedTo: replay.to }),
     ...(rpo.lastCommit === undefined ? {} : { lastCommit: rpo.lastCommit }),
@@ -347,44 +275,56 @@ async function attempt(drilling: Drilling): Promise<PitrError | undefined> {
   }
 }
 
-async function sayPlan(drilling: Drilling): Promise<void> {
-  const { deps, origin, place } = drilling;
-  const data = await listOrigin(deps, origin, place);
-  const files = data.reduce((sum, { tree }) => sum + tree.bytes, 0);
-  const bytes = (origin.way === 'snapshot' ? 0 : files) + (await walBytes(origin));
-  await requireRoom(deps, place, bytes);
-  const lines = [
-    `copy "${origin.server.pgdata}" to "${place.run}", ${copies[origin.way]}: ${sizeText(bytes)}`,
-    'recover the copy with the WAL of the archive, promote it and verify it, as -F999 would',
-    'check the copy, report, and discard it',
-  ];
-  lines.forEach((line, index) => {
-    deps.report(`${index + 1}. ${line}`);
-  });
-  deps.report('Dry run: nothing was changed.');
+/** Refuses if no base backup can be made of the primary. */
+async function lookAtBackup(
+  deps: StandbyDeps,
+  { fromBackup, force }: DrillOptions,
+  place: DrillPlace,
+  load: () => Promise<NewBackups>,
+): Promise<Drilling['newBackup']> {
+  if (!fromBackup) return undefined;
+  const backups = await load();
+  return { backups, facts: await backups.look(deps, place, force) };
 }
 
-export async function drill(deps: StandbyDeps, options: DrillOptions): Promise<number> {
+async function observe(
+  deps: StandbyDeps,
+  place: DrillPlace,
+  newBackup: Drilling['newBackup'],
+): Promise<Origin> {
+  const origin = await observeOrigin(deps, place, newBackup !== undefined);
+  return newBackup === undefined ? origin : withBackup(origin, newBackup.facts);
+}
+
+/** @param load the steps of -B: no action imports another one */
+export async function drill(
+  deps: StandbyDeps,
+  options: DrillOptions,
+  load: () => Promise<NewBackups>,
+): Promise<number> {
   const { drill_dir } = deps.settings;
   if (drill_dir === undefined) throw refusal('drill_dir is not set');
   if (await isLocked(deps.run, actionLockPath(deps))) throw isRunningRefusal(deps);
   const place = drillPlace(drill_dir);
-  const origin = await observeOrigin(deps, place);
+  const found = await observeOrigin(deps, place, options.fromBackup);
   await requirePlace(deps, place, [
-    ...directoriesOf(origin),
-    ...(await linkedDirectories(origin.server.pgdata)),
+    ...directoriesOf(found),
+    ...(await linkedDirectories(found.server.pgdata)),
   ]);
+  const newBackup = await lookAtBackup(deps, options, place, load);
   const course: Course = { startedMs: deps.now(), phases: [], checks: [] };
   if (options.dryRun) {
-    await sayPlan({ deps, options, origin, place, course });
+    await sayPlan({ deps, options, origin: await observe(deps, place, newBackup), place, course, newBackup });
     return 0;
   }
   const lock = await claimPlace(deps, place);
   try {
     const own = { ...deps, lockFd: lock.fd };
     await discard(own, place);
+    if (await hasNotedBackup(place)) await (await load()).endLeft(own, place);
     // A killed drill may have left the standby stopped, and it runs again now.
-    const drilling = { deps: own, options, origin: await observeOrigin(own, place), place, course };
+    const origin = await observe(own, place, newBackup);
+    const drilling = { deps: own, options, origin, place, course, newBackup };
     return await conclude(drilling, await attempt(drilling));
   } finally {
     await lock.release();
