@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
+import { eventually } from '../harness/eventually.ts';
 import { failureMajors } from '../harness/postgres-programs.ts';
 import { mustRun, run, start } from '../harness/processes.ts';
 import { removeTree } from '../harness/remove-tree.ts';
@@ -132,12 +133,35 @@ describe('the Debian package', () => {
     expect(statSync(join(root, 'etc/pitrtools')).mode & 0o777).toBe(0o750);
     expect(readdirSync(join(root, 'etc/pitrtools'))).toEqual([]);
     writeFileSync(ini, '[DEFAULT]\n');
-    writeFileSync(join(root, 'etc/pitrtools/own.conf'), '');
-    const wants = join(root, 'etc/systemd/system/timers.target.wants');
+    const ssh = join(root, 'etc/pitrtools/ssh');
+    mkdirSync(ssh);
+    // As --setup and the metrics' units make them, and as a killed run leaves them; the other files are a person's.
+    for (const name of [
+      'id_archive',
+      'id_archive.pub',
+      'id_data',
+      'id_data.pub',
+      '.new',
+      '.new.pub',
+      '.setup.lock',
+    ])
+      writeFileSync(join(ssh, name), name);
+    for (const name of ['known_hosts', 'known_hosts.old', '.known_hosts.4711.tmp', 'id_other'])
+      writeFileSync(join(ssh, name), name);
+    for (const name of ['cmd_standby.ini', '.cmd_standby.ini.4711.tmp', 'own.conf'])
+      writeFileSync(join(root, 'etc/pitrtools', name), name);
+    const metrics = join(root, 'var/lib/pitrtools-metrics');
+    mkdirSync(metrics);
+    writeFileSync(join(metrics, 'cmd_standby.prom'), '');
+    const systemd = join(root, 'etc/systemd/system');
+    const wants = join(systemd, 'timers.target.wants');
+    const ofServer = join(systemd, 'postgresql@15-main.service.wants');
     expect(existsSync(join(root, 'etc/systemd'))).toBe(false);
-    mkdirSync(wants, { recursive: true });
+    for (const folder of [wants, ofServer]) mkdirSync(folder, { recursive: true });
     symlinkSync('/usr/lib/systemd/system/pitrtools-ping.timer', join(wants, 'pitrtools-ping.timer'));
     symlinkSync('/etc/systemd/system/pitrtools-own.timer', join(wants, 'pitrtools-own.timer'));
+    const template = '/usr/lib/systemd/system/pitrtools-shipper@.service';
+    symlinkSync(template, join(ofServer, 'pitrtools-shipper@15-main.service'));
 
     await dpkg(root, '--install', deb);
     expect(existsSync(join(root, 'usr/lib/pitrtools/dist/gone.js'))).toBe(false);
@@ -148,16 +172,46 @@ describe('the Debian package', () => {
         stdout: `${version()}\n`,
       });
 
-    await dpkg(root, '--remove', 'pitrtools');
+    expect(readdirSync(wants)).toEqual(['pitrtools-own.timer', 'pitrtools-ping.timer']);
+
+    const own = treeOf(join(root, 'etc/pitrtools'));
+    const removed = await dpkg(root, '--remove', 'pitrtools');
     expect(existsSync(join(root, 'usr/bin/cmd_archiver'))).toBe(false);
     expect(existsSync(join(root, 'usr/share/doc/pitrtools'))).toBe(false);
     expect(readFileSync(ini, 'utf8')).toBe('[DEFAULT]\n');
-    expect(readdirSync(wants)).toEqual(['pitrtools-own.timer', 'pitrtools-ping.timer']);
+    expect(treeOf(join(root, 'etc/pitrtools'))).toEqual(own);
+    expect(readdirSync(wants)).toEqual(['pitrtools-own.timer']);
+    expect(existsSync(ofServer)).toBe(false);
+    expect(removed.stdout).toContain('keeps all WAL until another archive_command is set');
 
     await dpkg(root, '--purge', 'pitrtools');
-    expect(readdirSync(join(root, 'etc/pitrtools'))).toEqual(['own.conf']);
-    expect(readdirSync(wants)).toEqual(['pitrtools-own.timer']);
+    expect(treeOf(join(root, 'etc/pitrtools')).map((line) => line.split(' ')[0])).toEqual([
+      '/own.conf',
+      '/ssh',
+      '/ssh/id_other',
+    ]);
+    expect(existsSync(metrics)).toBe(false);
     expect(treeOf(data)).toEqual(untouched);
+  });
+
+  test('is purged without a trace of what --setup has made, and without following a link that postgres has made', async () => {
+    const root = newRoot('set-up');
+    await dpkg(root, '--install', deb);
+    const folder = join(root, 'etc/pitrtools');
+    mkdirSync(join(folder, 'ssh'));
+    for (const name of ['cmd_archiver.ini', 'ssh/id_data', 'ssh/known_hosts'])
+      writeFileSync(join(folder, name), '');
+    await dpkg(root, '--purge', 'pitrtools');
+    expect(existsSync(folder)).toBe(false);
+
+    await dpkg(root, '--install', deb);
+    const foreign = join(root, 'root/.ssh');
+    mkdirSync(foreign, { recursive: true });
+    writeFileSync(join(foreign, 'known_hosts'), '');
+    symlinkSync(foreign, join(folder, 'ssh'));
+    await dpkg(root, '--purge', 'pitrtools');
+    expect(readdirSync(foreign)).toEqual(['known_hosts']);
+    expect(readdirSync(folder)).toEqual(['ssh']);
   });
 
   test('is not replaced or removed while cmd_standby runs, and names a shipper that runs the old code', async () => {
@@ -188,6 +242,8 @@ describe('the Debian package', () => {
     await backup.finished;
     const { stdout } = await dpkg(root, '--install', deb);
     expect(stdout).toContain(`the shipper with the process number ${shipper.pid} runs the previous version`);
+    await dpkg(root, '--remove', 'pitrtools');
+    await eventually(() => !existsSync(`/proc/${shipper.pid}`), { what: 'the end of the shipper' });
   });
 
   test('makes no user and no folder of INI files without one, and says how to make it', async () => {
