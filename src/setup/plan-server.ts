@@ -112,14 +112,18 @@ function planHba(facts: SetupFacts): Plan {
   return todo('here', `pg_hba.conf needs these lines at its top (${path}), ${applyHint}`, ...missing);
 }
 
-/** Files in a data directory that -B replaces are not worth writing. */
-function isConfiguredOutside({ cluster }: SetupFacts): boolean {
-  return !isWithin(cluster.configFile, cluster.pgdata);
+/**
+ * Configuration in a data directory that -B will replace: it keeps some of these files, and brings the others. The standby shows
+ * what it lacks.
+ */
+function isToBeReplaced({ cluster, request, server }: SetupFacts): boolean {
+  const isStandby = server.kind === 'seen' && server.isInRecovery;
+  return request.role === 'standby' && !isStandby && isWithin(cluster.configFile, cluster.pgdata);
 }
 
 export function planConfiguration(facts: SetupFacts): Plan {
   const { request, server } = facts;
-  if (request.role === 'standby' && !isConfiguredOutside(facts)) return nothing;
+  if (isToBeReplaced(facts)) return nothing;
   const plan = joined(planSettings(facts), planHba(facts));
   const isRead = server.kind === 'seen' && (request.role === 'primary' || server.isInRecovery);
   const isChanged = plan.steps.some(({ kind }) => ['write-file', 'write-hba', 'alter-system'].includes(kind));
