@@ -69,6 +69,7 @@ export const slowFiles: readonly string[] = [
   'replay-lag',
   'roles-campaign',
   'setup-three',
+  'setup-pair',
   'shipper-coarse-times',
   'shipper-hazards',
   'shipper-limits',

@@ -21,6 +21,11 @@ export function typedLines(heading: string): readonly TypedLine[] {
   });
 }
 
+/** The section is about the release of Debian 12. */
+export function ofMajor(major: number, line: string): string {
+  return line.replaceAll(/\b15(?=[-/;]|$)/gm, `${major}`);
+}
+
 /** Puts the keys that a host has printed where the page has an ellipsis. */
 export function withKeys(line: string, keyOf: (host: 'alpha' | 'beta', side: string) => string): string {
   return line.replaceAll(

@@ -14,18 +14,25 @@ export const pgdata = `/var/lib/postgresql/${major}/main`;
 export const archive = '/var/lib/postgresql/archive';
 export const user = userInfo().username;
 
-/** The directories of a host that are its own, by the place where it sees them. */
-const own = {
-  etc: '/etc',
-  lib: '/var/lib/postgresql',
-  log: '/var/log/postgresql',
-} as const;
+/** How a host has its servers. */
+export interface Layout {
+  /** The directories of a host that are its own, by the place where it sees them. */
+  readonly own: Readonly<Record<string, string>>;
+  /** The home of PostgreSQL's user. */
+  readonly home: string;
+  /** Lines of sh that make room for these directories, where this machine has no such place. */
+  readonly room: (root: string) => readonly string[];
+  /** systemctl, for the server's own unit. */
+  readonly systemctl: string;
+  /** As the package does it when it is installed: the cluster is made and started. */
+  readonly createCluster: (world: World, host: DebianHost, env: NodeJS.ProcessEnv) => Promise<void>;
+}
 
 /**
  * A root of its own for a host: /etc (with clusters, INI files, host keys and names), the home of PostgreSQL's user, its
  * logs, and /run. Programs are those of this machine.
  */
-function rootScript(directory: string, name: string): string {
+function rootScript({ own, home, room }: Layout, directory: string, name: string): string {
   const root = join(directory, 'root');
   const { uid, gid } = userInfo();
   return [
@@ -33,13 +40,14 @@ function rootScript(directory: string, name: string): string {
     `mkdir -p ${Object.keys(own)
       .map((folder) => `${root}/${folder}`)
       .join(' ')}`,
+    ...room(root),
     // Files that only root can read stay out.
     `cp -r --preserve=mode,links /etc/. ${root}/etc 2>/dev/null || :`,
     `chmod -R u+rwX ${root}/etc`,
     `rm -rf ${root}/etc/postgresql ${root}/etc/pitrtools ${root}/etc/cron.d ${root}/etc/ssh/ssh_host_* ${root}/etc/hosts`,
     `mkdir -p ${root}/etc/postgresql && mkdir -m 0750 ${root}/etc/pitrtools`,
     `sed -i '/^${user}:/d' ${root}/etc/passwd`,
-    `echo '${user}:x:${uid}:${gid}::/var/lib/postgresql:/bin/sh' >> ${root}/etc/passwd`,
+    `echo '${user}:x:${uid}:${gid}::${home}:/bin/sh' >> ${root}/etc/passwd`,
     `printf '127.0.0.1 localhost\\n10.99.0.1 alpha\\n10.99.0.2 beta\\n10.99.0.3 gamma\\n' > ${root}/etc/hosts`,
     `ssh-keygen -q -t ed25519 -N '' -C ${name} -f ${root}/etc/ssh/ssh_host_ed25519_key`,
     ...Object.entries(own).map(([folder, place]) => `mount --bind ${root}/${folder} ${place}`),
@@ -63,22 +71,22 @@ export interface DebianHost {
 }
 
 /** systemctl start, stop and restart of a server's unit, as Debian's unit does it. */
-const systemctl = `
+const debianSystemctl = `
 [ "$1" != enable ] || { echo "$@" >> /run/enabled; exit; }
 case $2 in postgresql@*) ;; *) echo "no such unit: $2" >&2; exit 1 ;; esac
 cluster=\${2#postgresql@}
 exec /usr/bin/pg_ctlcluster "\${cluster%%-*}" "\${cluster#*-}" "$1"`;
 
-function placeOf(host: Host, path: string): string {
+function placeOf({ own }: Layout, host: Host, path: string): string {
   const [folder, place] = Object.entries(own).find(([, there]) => path.startsWith(`${there}/`)) ?? [];
   if (folder === undefined || place === undefined) throw new Error(`${path} is not the host's own`);
   return join(host.directory, 'root', folder, path.slice(place.length));
 }
 
-function environmentOf(host: Host): NodeJS.ProcessEnv {
+function environmentOf({ home }: Layout, host: Host): NodeJS.ProcessEnv {
   return {
     ...host.env,
-    HOME: '/var/lib/postgresql',
+    HOME: home,
     USER: user,
     LOGNAME: user,
     PATH: [join(host.directory, 'bin'), checkout('bin'), host.env['PATH']].join(':'),
@@ -86,10 +94,10 @@ function environmentOf(host: Host): NodeJS.ProcessEnv {
   };
 }
 
-async function makeDebianHost(world: World, name: string): Promise<DebianHost> {
+async function makeHost(layout: Layout, world: World, name: string): Promise<DebianHost> {
   const host = await world.host(name);
-  const env = environmentOf(host);
-  writeScript(host, 'systemctl', systemctl);
+  const env = environmentOf(layout, host);
+  writeScript(host, 'systemctl', layout.systemctl);
   let sshd: ReturnType<typeof start> | undefined;
   const type = (line: string, options: StartOptions = {}) =>
     run('sh', ['-c', line], { ...options, env: { ...env, ...options.env } });
@@ -97,7 +105,7 @@ async function makeDebianHost(world: World, name: string): Promise<DebianHost> {
   writeFileSync(config, sshdLines(world));
   const debianHost: DebianHost = {
     host,
-    at: (path) => placeOf(host, path),
+    at: (path) => placeOf(layout, host, path),
     type,
     sql: async (statement) => (await mustRun('psql', ['-XAtqc', statement, 'postgres'], { env })).trim(),
     startSshd: async () => {
@@ -105,10 +113,7 @@ async function makeDebianHost(world: World, name: string): Promise<DebianHost> {
       sshd = start('/usr/sbin/sshd', args, { env, limitMs: 86_400_000 });
       await eventually(
         async () => (await type(`ssh-keyscan -T 1 ${name} 2>/dev/null | grep -q .`)).code === 0,
-        {
-          limitMs: 15_000,
-          what: `sshd of ${name}`,
-        },
+        { what: `sshd of ${name}` },
       );
     },
     stopSshd: async () => {
@@ -116,7 +121,8 @@ async function makeDebianHost(world: World, name: string): Promise<DebianHost> {
       await sshd?.finished;
     },
   };
-  await createCluster(world, debianHost);
+  await layout.createCluster(world, debianHost, env);
+  world.onClose(() => debianHost.stopSshd());
   await debianHost.startSshd();
   return debianHost;
 }
@@ -138,20 +144,23 @@ function sshdLines(world: World): string {
   ].join('\n');
 }
 
-/** As the package does it when it is installed: the cluster is made and started. */
-async function createCluster(world: World, { host, type }: DebianHost): Promise<void> {
-  const [version = '', name = ''] = cluster.split('/');
-  const env = environmentOf(host);
-  await mustRun('/usr/bin/pg_createcluster', [version, name, '--start-conf', 'manual', '--', '--no-sync'], {
-    env,
-  });
-  // Nobody waits for a disk here.
-  writeFileSync(placeOf(host, `/etc/postgresql/${cluster}/conf.d/test.conf`), "fsync = 'off'\n");
-  await mustRun('/usr/bin/pg_ctlcluster', [version, name, 'start'], { env });
-  world.onClose(async () => {
-    await type(`/usr/bin/pg_ctlcluster ${version} ${name} stop -m immediate`);
-  });
-}
+const debian: Layout = {
+  own: { etc: '/etc', lib: '/var/lib/postgresql', log: '/var/log/postgresql' },
+  home: '/var/lib/postgresql',
+  room: () => [],
+  systemctl: debianSystemctl,
+  createCluster: async (world, { at, type }, env) => {
+    const [version = '', name = ''] = cluster.split('/');
+    const make = [version, name, '--start-conf', 'manual', '--', '--no-sync'];
+    await mustRun('/usr/bin/pg_createcluster', make, { env });
+    // Nobody waits for a disk here.
+    writeFileSync(at(`/etc/postgresql/${cluster}/conf.d/test.conf`), "fsync = 'off'\n");
+    await mustRun('/usr/bin/pg_ctlcluster', [version, name, 'start'], { env });
+    world.onClose(async () => {
+      await type(`/usr/bin/pg_ctlcluster ${version} ${name} stop -m immediate`);
+    });
+  },
+};
 
 export interface Pair {
   readonly world: World;
@@ -163,15 +172,13 @@ export interface Three extends Pair {
   readonly gamma: DebianHost;
 }
 
-async function newHosts<T>(make: (newHost: (name: string) => Promise<DebianHost>) => Promise<T>) {
-  const world = await createWorld({ major, hasNetworks: true, rootOf: rootScript });
-  const newHost = async (name: string): Promise<DebianHost> => {
-    const host = await makeDebianHost(world, name);
-    world.onClose(() => host.stopSshd());
-    return host;
-  };
+type NewHost = (name: string) => Promise<DebianHost>;
+
+async function newHosts<T>(layout: Layout, make: (newHost: NewHost) => Promise<T>) {
+  const rootOf = (directory: string, name: string) => rootScript(layout, directory, name);
+  const world = await createWorld({ major, hasNetworks: true, rootOf });
   try {
-    return { world, ...(await make(newHost)) };
+    return { world, ...(await make((name) => makeHost(layout, world, name))) };
   } catch (error) {
     await world.close();
     throw error;
@@ -179,13 +186,16 @@ async function newHosts<T>(make: (newHost: (name: string) => Promise<DebianHost>
 }
 
 /** Two hosts after the installation of PostgreSQL and of our programs: nothing of ours is set up. */
-export function newPair(): Promise<Pair> {
-  return newHosts(async (newHost) => ({ alpha: await newHost('alpha'), beta: await newHost('beta') }));
+export function newPair(layout = debian): Promise<Pair> {
+  return newHosts(layout, async (newHost) => ({
+    alpha: await newHost('alpha'),
+    beta: await newHost('beta'),
+  }));
 }
 
 /** One host more. */
 export function newThree(): Promise<Three> {
-  return newHosts(async (newHost) => ({
+  return newHosts(debian, async (newHost) => ({
     alpha: await newHost('alpha'),
     beta: await newHost('beta'),
     gamma: await newHost('gamma'),

@@ -1,9 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
+import { missingHostRoots } from '../harness/host-networks.ts';
 import { newestMajors } from '../harness/postgres-programs.ts';
 import { test } from '../harness/test.ts';
+import { newPgdgPair } from './pgdg-kit.ts';
+import { keyOf, textAt } from './setup-kit.ts';
 import { expectExit } from './standby-kit.ts';
+
+const missing = await missingHostRoots();
+if (missing !== undefined) console.log(`skipped: ${missing}`);
 
 describe.each(newestMajors())(
   '--setup of a server that no package has installed, of PostgreSQL %i',
@@ -42,6 +49,50 @@ describe.each(newestMajors())(
       expect(second.stdout).not.toContain('restart');
       expect(second.stdout).not.toMatch(/^\d+\. /m);
       expect(await primary.value('SHOW archive_command')).toContain(`-C ${ini} -F %p`);
+    });
+  },
+);
+
+describe.skipIf(missing !== undefined).each(newestMajors())(
+  "--setup of servers in the places of PGDG's RPMs, of PostgreSQL %i",
+  { timeout: 600_000 },
+  (release) => {
+    test('finds programs, data directory and unit by itself, and a standby streams', async () => {
+      const { world, alpha, beta } = await newPgdgPair(release);
+      try {
+        const keys = (host: typeof alpha) => `'${keyOf(host, 'archive')}' '${keyOf(host, 'data')}'`;
+        const pgdata = `/var/lib/pgsql/${release}/data`;
+        const first = await alpha.type('cmd_archiver --setup --standby beta --apply');
+        expectExit(first, 8);
+        expect(first.stdout).toContain(
+          `cluster ${pgdata}, PostgreSQL ${release}; its server runs on port 5432`,
+        );
+        expect(first.stdout).toContain(`systemctl restart postgresql-${release}\n`);
+        const ini = textAt(alpha, '/etc/pitrtools/cmd_archiver.ini');
+        expect(ini).toContain(`pgdata: ${pgdata}\n`);
+        expect(ini).toContain('r_archivedir: /var/lib/pgsql/archive\n');
+        const onBeta = (flags: string) => beta.type(`cmd_standby ${flags}`);
+        expectExit(await onBeta(`--setup --primary alpha --authorize ${keys(alpha)}`), 8);
+        expectExit(await alpha.type(`cmd_archiver --setup --authorize ${keys(beta)}`), 8);
+        expectExit(await alpha.type(`systemctl restart postgresql-${release}`), 0);
+        const stop = await onBeta('--setup --primary alpha --apply');
+        expectExit(stop, 8);
+        expect(stop.stdout).toContain(`systemctl stop postgresql-${release}\n`);
+        expectExit(await beta.type(`systemctl stop postgresql-${release}`), 0);
+        expectExit(await onBeta('--setup --apply'), 8);
+        expectExit(await onBeta('-B'), 0);
+        expectExit(await onBeta('-S'), 0);
+        // pg_hba.conf in the data directory is this host's own, which -B has kept.
+        expectExit(await onBeta('--setup --apply'), 0);
+        expectExit(await alpha.type('cmd_archiver --setup'), 0);
+        await alpha.sql('CREATE TABLE rows AS SELECT generate_series(1, 100) AS n');
+        await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '100');
+        expect(await alpha.sql('SELECT usename, state FROM pg_stat_replication')).toBe(
+          'pitrtools_beta|streaming',
+        );
+      } finally {
+        await world.close();
+      }
     });
   },
 );
