@@ -58,8 +58,8 @@ export default defineConfig({
           // By scripts/lib/debian-pair alone.
           name: 'debian',
           include: ['test/debian/**/*.test.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
           sequence: { groupOrder: 2 },
         },
       },

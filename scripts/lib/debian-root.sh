@@ -2,11 +2,20 @@
 # Makes the directory of a whole Debian, with what a database host has before pitrtools comes: PostgreSQL's server, rsync, sshd and
 # systemd's tools. It is made once, by debootstrap, in the cache that all checkouts and runs share. Nothing of it runs on this machine.
 
-debian_release=12
-debian_suite=bookworm
-debian_server=15
-# The package of Node.js needs libatomic1, which apt would fetch: a host of the test reaches no archive.
-debian_includes=("postgresql-$debian_server" rsync openssh-server systemd libatomic1)
+all_debians='12,13'
+default_debian=12
+
+# use_debian RELEASE: what it is made of. Its Node.js is older than ours may be, or is that of the packages. A host of the test
+# reaches no archive: what apt would fetch for our packages is there.
+use_debian() {
+  debian_release=$1
+  case $debian_release in
+    12) debian_suite=bookworm debian_server=15 debian_node=libatomic1 ;;
+    13) debian_suite=trixie debian_server=17 debian_node=nodejs ;;
+    *) die "there is no test on Debian $1: $all_debians" ;;
+  esac
+  debian_includes=("postgresql-$debian_server" rsync openssh-server systemd "$debian_node")
+}
 
 # Sets debian_root. Fails, after it has shown the reason, where it cannot be had.
 find_debian_root() {
@@ -21,9 +30,9 @@ find_debian_root() {
   exec 7>&-
 }
 
-# A change of this file makes a new one.
+# Another way to make it makes a new one.
 debian_root_digest() {
-  digest <"${BASH_SOURCE[0]}"
+  { echo "$debian_suite" "${debian_includes[@]}"; declare -f make_debian_root first_stage second_stage; } | digest
 }
 
 make_debian_root() {
@@ -40,7 +49,7 @@ make_debian_root() {
   export_proxy
   if ! { first_stage "$mirror" "$new" && second_stage "$new"; } >"$log" 2>&1; then
     tail -n 15 "$log" "$new/debootstrap/debootstrap.log" >&2 || :
-    say "debootstrap failed (its last lines are above)"
+    say "debootstrap failed, or took longer than ten minutes (its last lines are above)"
     return 1
   fi
   rm -rf "$new"/var/cache/apt/archives/*.deb "$new/usr/sbin/policy-rc.d" "$new/etc/postgresql-common/createcluster.conf" "$log"
@@ -74,9 +83,11 @@ alone() {
   supervised setpriv --pdeathsig KILL unshare --mount --pid --ipc --fork --mount-proc --kill-child --propagation private "$@" 7>&-
 }
 
-# Fetches the packages, and unpacks the essential ones.
+# Fetches the packages, and unpacks the essential ones. An archive that cannot be reached does not hold up the other tests.
 first_stage() {
-  alone debootstrap --foreign --variant=minbase "--include=$(IFS=,; echo "${debian_includes[*]}")" "$debian_suite" "$2" "$1"
+  local includes
+  includes=$(printf ',%s' "${debian_includes[@]}")
+  alone timeout 600 debootstrap --foreign --variant=minbase "--include=${includes#,}" "$debian_suite" "$2" "$1"
 }
 
 # Installs them, without a network: what a package starts is refused, and would reach nothing. Each host makes a cluster of its own.

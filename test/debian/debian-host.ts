@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -20,6 +20,8 @@ export interface DebianPair {
 }
 
 export interface Places {
+  /** 12, 13. */
+  readonly release: number;
   /** The directory of the Debian that both hosts begin with. */
   readonly base: string;
   /** A directory of this run, with our packages in it. */
@@ -28,9 +30,16 @@ export interface Places {
 
 /** Set by scripts/lib/debian-pair, which is root and has made both. */
 export function givenPlaces(): Places | undefined {
+  const release = Number(process.env['PITRTOOLS_TEST_DEBIAN']);
   const base = process.env['PITRTOOLS_TEST_DEBIAN_ROOT'];
   const place = process.env['PITRTOOLS_TEST_DEBIAN_PLACE'];
-  return base === undefined || place === undefined ? undefined : { base, place };
+  return base === undefined || place === undefined ? undefined : { release, base, place };
+}
+
+/** The major release of the server that this Debian has. */
+export function majorIn({ base }: Places): number {
+  const [major] = readdirSync(join(base, 'usr/lib/postgresql'));
+  return Number(major);
 }
 
 const addresses = { alpha: '10.99.0.1', beta: '10.99.0.2' } as const;
@@ -53,7 +62,10 @@ async function bootHost(name: keyof typeof addresses, { base, place }: Places): 
     await holder.finished;
   };
   try {
-    await eventually(() => holder.output().includes('ready\n'), { limitMs: 90_000, what: `${name} to boot` });
+    await eventually(() => holder.output().includes('ready\n'), {
+      limitMs: 240_000,
+      what: `${name} to boot`,
+    });
   } catch (error) {
     await close();
     throw new Error(`${name} did not boot: ${holder.output()}`, { cause: error });

@@ -1,15 +1,34 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import type { Finished } from '../harness/processes.ts';
-import { endsOfTwelve, typedLines, withKeys } from '../programs/how-to-lines.ts';
-import { bootPair, type DebianHost, type DebianPair, givenPlaces } from './debian-host.ts';
+import { endsOfTwelve, ofMajor, typedLines, withKeys } from '../programs/how-to-lines.ts';
+import { bootPair, type DebianHost, type DebianPair, givenPlaces, majorIn } from './debian-host.ts';
 
 const places = givenPlaces();
 if (places === undefined)
   console.log('skipped: only scripts/test --debian, as root, has hosts with a Debian');
 
-const archive = '/var/lib/postgresql/archive';
-const unit = 'pitrtools-shipper@15-main';
+const major = places === undefined ? 0 : majorIn(places);
+const home = '/var/lib/postgresql';
+const archive = `${home}/archive`;
+const shipper = `pitrtools-shipper@${major}-main`;
+/** Every unit of the package that starts a program. The instance is the cluster, and of the one for metrics, the program. */
+const services = {
+  alpha: [shipper, 'pitrtools-metrics@cmd_archiver'],
+  beta: ['pitrtools-cleanup', 'pitrtools-ping', 'pitrtools-metrics@cmd_standby', 'pitrtools-drill'],
+} as const;
+
+/** The page is about Debian 12; a later one has a Node.js that is new enough. */
+function ofThisRelease(line: string): string {
+  const named = ofMajor(major, line);
+  return places?.release === 12 ? named : named.replace('./pitrtools-node_*_amd64.deb ', '');
+}
+
+const program = { alpha: 'cmd_archiver', beta: 'cmd_standby' } as const;
+
+function linesOf(text: string): readonly string[] {
+  return text.split('\n').filter((line) => line !== '');
+}
 
 function expectExit(result: Finished, code: number): void {
   expect(result.code, `${result.stdout}${result.stderr}`).toBe(code);
@@ -31,12 +50,31 @@ function printedKey(outputs: readonly Finished[], host: string, side: string): s
   return last;
 }
 
-/** The processes of a host whose command line has this word, with their parents; a minimal Debian has no ps. */
-async function shippers({ asRoot }: DebianHost): Promise<readonly string[]> {
+/** The numbers of the shippers' processes on a host; a minimal Debian has no ps. */
+async function shippersOn({ asRoot }: DebianHost): Promise<readonly string[]> {
   const list = `for one in /proc/[0-9]*; do
     tr '\\0' ' ' <$one/cmdline 2>/dev/null | grep -q -- 'cmd-archiver[.]js .*--ship' && echo \${one#/proc/}
   done; true`;
-  return (await output(asRoot(list))).split('\n').filter((line) => line !== '');
+  return linesOf(await output(asRoot(list)));
+}
+
+/** All links by which systemd starts a unit of ours. */
+async function enabledOn({ asRoot }: DebianHost): Promise<readonly string[]> {
+  return linesOf(await output(asRoot("cd /etc/systemd/system && find . -name 'pitrtools*' | sort")));
+}
+
+/** The files of a host that no change of the packages may touch, each with its digest. */
+async function filesOn({ asRoot }: DebianHost, ...places: readonly string[]): Promise<readonly string[]> {
+  return linesOf(await output(asRoot(`find ${places.join(' ')} -type f | sort | xargs -r sha256sum`)));
+}
+
+async function segmentAfterSwitch({ alpha }: DebianPair): Promise<string> {
+  return alpha.sql('SELECT pg_walfile_name(pg_switch_wal())');
+}
+
+function arrives({ beta }: DebianPair, segment: string): Promise<boolean> {
+  const isThere = async () => (await beta.asRoot(`test -s ${archive}/${segment}`)).code === 0;
+  return eventually(isThere, { limitMs: 120_000, what: `${segment} in the archive` });
 }
 
 describe.skipIf(places === undefined)('two hosts with Debian, where nothing of ours is installed', () => {
@@ -46,9 +84,16 @@ describe.skipIf(places === undefined)('two hosts with Debian, where nothing of o
   });
   afterAll(() => pair.close());
 
-  test('have neither a Node.js nor a registry, nor a way into each other', async () => {
+  test('have neither a program of ours nor a registry, nor a way into each other', async () => {
     for (const host of [pair.alpha, pair.beta]) {
-      expectExit(await host.asRoot('command -v node npm cmd_archiver cmd_standby sudo'), 127);
+      const programs = [
+        'npm',
+        'cmd_archiver',
+        'cmd_standby',
+        'sudo',
+        ...(places?.release === 12 ? ['node'] : []),
+      ];
+      for (const program of programs) expect((await host.asRoot(`command -v ${program}`)).stdout).toBe('');
       expect(await output(host.asRoot('ls -A /etc/pitrtools /root 2>/dev/null; true'))).not.toContain('.ini');
       // Its only network is the one between the two.
       expect(await output(host.asRoot("grep -c -v '^lo\\|^wire' /proc/net/route; true"))).toBe('1\n');
@@ -65,9 +110,10 @@ describe.skipIf(places === undefined)('two hosts with Debian, where nothing of o
     const ends = [0, 0, ...endsOfTwelve];
     const outputs: Finished[] = [];
     for (const { host, isRoot, line, shown } of typed) {
-      const asHere = (one: string) => withKeys(one, (name, side) => printedKey(outputs, name, side));
+      const asHere = (one: string) =>
+        withKeys(ofThisRelease(one), (name, side) => printedKey(outputs, name, side));
       const { asRoot, asPostgres } = pair[host];
-      const result = await (isRoot ? asRoot(line) : asPostgres(asHere(line)));
+      const result = await (isRoot ? asRoot : asPostgres)(asHere(line));
       outputs.push(result);
       expectExit(result, ends[outputs.length - 1] ?? 0);
       for (const one of shown) expect(result.stdout).toContain(asHere(one));
@@ -82,58 +128,136 @@ describe.skipIf(places === undefined)('two hosts with Debian, where nothing of o
     );
   });
 
-  test('have units without an error, which can be enabled', async () => {
-    const { alpha, beta } = pair;
-    for (const { asRoot } of [alpha, beta]) {
-      const units = (await output(asRoot('ls /usr/lib/systemd/system/ | grep ^pitrtools-')))
-        .trim()
-        .split('\n');
-      expect(units).toContain('pitrtools-shipper@.service');
-      // The instance of a unit is the cluster; of the one for metrics, the program.
-      const instances = units.map((one) =>
-        one.replace('@.', one.includes('metrics') ? '@cmd_standby.' : '@15-main.'),
-      );
-      const verified = await asRoot(
-        `systemd-analyze verify --man=no --recursive-errors=no ${instances.join(' ')}`,
-      );
-      expectExit(verified, 0);
-      expect(verified.stderr).not.toContain('pitrtools');
-    }
-    // The shipper that archive_command has started is replaced by the one of the unit.
-    for (const pid of await shippers(alpha)) await output(alpha.asRoot(`kill ${pid}`));
-    await eventually(async () => (await shippers(alpha)).length === 0);
-    await output(alpha.asRoot(`systemctl enable --now ${unit}`));
-    expect(await output(alpha.asRoot('ls /etc/systemd/system/postgresql@15-main.service.wants'))).toBe(
-      `${unit}.service\n`,
-    );
-    await eventually(async () => (await shippers(alpha)).length > 0);
-    const [shipper, ...others] = await shippers(alpha);
-    expect(others).toEqual([]);
-    expect(await output(alpha.asRoot(`stat -c %U /proc/${shipper ?? ''}`))).toBe('postgres\n');
-
-    await output(beta.asRoot('cmd_standby --setup --systemd'));
-    expect(await output(beta.asRoot('ls /etc/systemd/system/timers.target.wants'))).toMatch(
-      /^pitrtools-cleanup\.timer$[^]*^pitrtools-ping\.timer$/m,
-    );
-    for (const name of ['pitrtools-cleanup', 'pitrtools-ping'])
-      await output(beta.asRoot(`systemctl start ${name}.service`));
-
-    const segment = await alpha.sql('SELECT pg_walfile_name(pg_switch_wal())');
-    await eventually(async () => (await beta.asRoot(`test -s ${archive}/${segment}`)).code === 0);
-    expect(await shippers(alpha)).toEqual([shipper]);
-  });
-
   test('stream with the archive to fall back on', async () => {
     const { alpha, beta } = pair;
     await output(beta.asPostgres('cmd_standby -A stop'));
     await alpha.sql('INSERT INTO rows SELECT generate_series(101, 200)');
-    const segment = await alpha.sql('SELECT pg_walfile_name(pg_switch_wal())');
-    await eventually(async () => (await beta.asRoot(`test -s ${archive}/${segment}`)).code === 0);
+    const segment = await segmentAfterSwitch(pair);
+    await arrives(pair, segment);
     await output(beta.asPostgres('cmd_standby -A start'));
     await eventually(async () => (await beta.sql('SELECT count(*) FROM rows')) === '200');
     // It was taken from there.
     expect(await output(beta.asRoot('cat /var/log/postgresql/*.log'))).toContain(
       `restored log file "${segment}" from archive`,
     );
+  });
+
+  test('have manual pages of both programs and both INI files', async () => {
+    const version = await output(pair.alpha.asRoot("dpkg-query -W -f '${Version}' pitrtools"));
+    for (const program of ['cmd_archiver', 'cmd_standby']) {
+      expect(await output(pair.alpha.asRoot(`${program} --version`))).toBe(`${version.replace('~', '-')}\n`);
+      for (const page of [`man1/${program}.1`, `man5/${program}.ini.5`])
+        expect(await output(pair.alpha.asRoot(`zcat /usr/share/man/${page}.gz`))).toContain('.TH ');
+    }
+  });
+
+  test('have units without an error, of which each can be enabled and does its work', async () => {
+    const { alpha, beta } = pair;
+    // The shipper that archive_command has started is replaced by the one of the unit.
+    await output(alpha.asRoot(`systemctl enable --now ${shipper} ${services.alpha[1]}.timer`));
+    const [ofUnit = ''] = linesOf(await output(alpha.asRoot(`cat /run/units/${shipper}.service`)));
+    await eventually(
+      async () => {
+        const running = await shippersOn(alpha);
+        for (const pid of running.filter((one) => one !== ofUnit)) await alpha.asRoot(`kill ${pid}`);
+        return running.join() === ofUnit;
+      },
+      { limitMs: 120_000, what: "the unit's shipper alone" },
+    );
+    expect(await output(alpha.asRoot(`stat -c %U /proc/${ofUnit}`))).toBe('postgres\n');
+    await output(beta.asRoot('cmd_standby --setup --systemd'));
+    await output(beta.asRoot(`systemctl enable --now ${services.beta[2]}.timer`));
+
+    const drills = '/var/lib/postgresql/drill';
+    await output(
+      beta.asPostgres(`mkdir ${drills} && echo 'drill_dir: ${drills}' >> /etc/pitrtools/cmd_standby.ini`),
+    );
+    for (const name of ['alpha', 'beta'] as const) {
+      const { asRoot } = pair[name];
+      const installed = await output(asRoot('ls /usr/lib/systemd/system | grep ^pitrtools-'));
+      const instances = linesOf(installed).map((one) =>
+        one.replace('@.', one.includes('metrics') ? `@${program[name]}.` : `@${major}-main.`),
+      );
+      const verified = await asRoot(
+        `systemd-analyze verify --man=no --recursive-errors=no ${instances.join(' ')}`,
+      );
+      expectExit(verified, 0);
+      expect(verified.stderr).not.toContain('pitrtools');
+      for (const unit of services[name]) {
+        expect(instances).toContain(`${unit}.service`);
+        if (unit !== shipper) await output(asRoot(`systemctl start ${unit}.service`));
+      }
+      const metrics = await output(asRoot(`cat /var/lib/pitrtools-metrics/${program[name]}.prom`));
+      expect(metrics).toMatch(/^pitrtools_\w+/m);
+    }
+    const all = [...services.alpha, ...services.beta].map((one) => one.replace(/@.*/, '@'));
+    const installed = await output(
+      alpha.asRoot('ls /usr/lib/systemd/system | grep "^pitrtools-.*[.]service"'),
+    );
+    expect(linesOf(installed)).toEqual([...new Set(all)].map((one) => `${one}.service`).sort());
+
+    await arrives(pair, await segmentAfterSwitch(pair));
+    expect(await shippersOn(alpha)).toEqual([ofUnit]);
+  });
+
+  test('lose nothing but the programs when the package is removed, and start nothing when it is installed again', async () => {
+    const { alpha, beta } = pair;
+    const own = await filesOn(alpha, '/etc/pitrtools');
+    expect(await enabledOn(alpha)).toHaveLength(2);
+    const removed = await output(alpha.asRoot('apt-get remove -y pitrtools'));
+    expect(removed).toContain('keeps all WAL until another archive_command is set');
+    expect(await shippersOn(alpha)).toEqual([]);
+    expect(await output(alpha.asRoot('ls /run/units'))).toBe('');
+    expect(await enabledOn(alpha)).toEqual([]);
+    expect(await filesOn(alpha, '/etc/pitrtools')).toEqual(own);
+    const segment = await segmentAfterSwitch(pair);
+    // PostgreSQL keeps what it cannot archive; a command that is not there counts as no failure.
+    const isTried = async () =>
+      (await alpha.asRoot("grep -q 'command failed with exit code 127' /var/log/postgresql/*.log")).code ===
+      0;
+    await eventually(isTried, { limitMs: 120_000, what: 'archive_command to be tried' });
+    const ready = `/var/lib/postgresql/${major}/main/pg_wal/archive_status/${segment}.ready`;
+    await output(alpha.asRoot(`test -e ${ready}`));
+
+    await output(
+      alpha.asRoot(ofThisRelease('apt-get install -y ./pitrtools-node_*_amd64.deb ./pitrtools_*_all.deb')),
+    );
+    expect(await enabledOn(alpha)).toEqual([]);
+    expect(await output(alpha.asRoot('ls /run/units'))).toBe('');
+    await arrives(pair, segment);
+    await output(alpha.asPostgres('cmd_archiver --setup'));
+    expect(await beta.sql('SELECT count(*) FROM rows')).toBe('200');
+  });
+
+  test('keep archive, queues and data of the server when the packages are purged', async () => {
+    const { alpha, beta } = pair;
+    // Nothing writes to these files meanwhile.
+    await output(alpha.asRoot(`systemctl stop postgresql@${major}-main`));
+    await eventually(async () => {
+      const running = await shippersOn(alpha);
+      for (const pid of running) await alpha.asRoot(`kill ${pid}`);
+      return running.length === 0;
+    });
+    await output(beta.asPostgres('cmd_standby -A stop'));
+    const kept = [home, `/etc/postgresql/${major}`];
+    const before = await filesOn(beta, ...kept);
+    expect(before.join('\n')).toContain(`${archive}/0`);
+    expect(await enabledOn(beta)).toHaveLength(3);
+    const purged = await output(beta.asRoot("apt-get purge -y 'pitrtools*'"));
+    expect(purged).toContain('stops as soon as it looks into the archive');
+    for (const gone of [
+      '/etc/pitrtools',
+      '/usr/lib/pitrtools',
+      '/usr/lib/pitrtools-node',
+      '/var/lib/pitrtools-metrics',
+    ])
+      expectExit(await beta.asRoot(`test -e ${gone}`), 1);
+    expect(await enabledOn(beta)).toEqual([]);
+    expect(await output(beta.asRoot('ls /run/units'))).toBe('');
+    expect(await filesOn(beta, ...kept)).toEqual(before);
+    // Its restore_command is gone.
+    expect((await beta.asRoot(`pg_ctlcluster ${major} main start`)).code).not.toBe(0);
+    const log = await output(beta.asRoot('cat /var/log/postgresql/*.log'));
+    expect(log).toMatch(/FATAL: +could not restore file "\w+(?:\.history)?" from archive: command not found/);
   });
 });
