@@ -243,7 +243,7 @@ describe('with a restricted key', () => {
 describe.each(newestMajors())('with restricted keys on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('a standby catches up, and is checked, audited and shown', { timeout: 180_000 }, async ({ world }) => {
+  test('a standby catches up, and is checked, audited and shown', { timeout: 400_000 }, async ({ world }) => {
     const { primary, second } = await makeShippingTrio(world);
     restrict(second);
     for (const pid of shipperPids(primary.host)) process.kill(pid, 'SIGTERM');
@@ -260,7 +260,7 @@ describe.each(newestMajors())('with restricted keys on PostgreSQL %i', (major) =
         const { findings } = JSON.parse(status.stdout) as { findings: readonly { about?: string }[] };
         return findings.every(({ about }) => about !== 's2');
       },
-      { what: 'the standby shown, within the limit of a view' },
+      { limitMs: 180_000, what: 'the standby shown, within the limit of a view' },
     );
     const check = await world.cmdArchiver(primary, ['--check', 'delivery', 'standbys']);
     expect(check.stdout).not.toMatch(/refused|restricted/);
