@@ -55,7 +55,7 @@ export function start(command: string, args: readonly string[], options: StartOp
   const pid = child.pid ?? 0;
   return {
     pid,
-    finished: finish(child, printed, began, options.limitMs ?? 120_000),
+    finished: finish(child, printed, began, options.limitMs ?? 300_000),
     output: () => printed.stdout + printed.stderr,
     signal: (name) => child.kill(name),
     killFamily: () => {
