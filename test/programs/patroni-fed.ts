@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
+import type { IniKeys } from '../harness/ini.ts';
 import { type PatroniMember, restPort, serverPort } from '../harness/patroni.ts';
+import { clientProgram } from '../harness/postgres-programs.ts';
 import { type Primary, primaryOn } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { installHelpers } from './backup-kit.ts';
@@ -49,13 +51,15 @@ export const ourCommands: Additions = (host: Host) => {
 const offName = 'off';
 
 /** Patroni has the configuration of the server. */
-const standbyKeys = {
-  ...ownConfiguration,
-  debug: 'off',
-  start_timeout: 60,
-  wal_timeout: 90,
-  rsync_threads: 2,
-};
+const standbyKeys = { ...ownConfiguration, rsync_threads: 2 };
+
+function siteKeys(site: Site): IniKeys {
+  return {
+    ...{ debug: 'off', start_timeout: 60, wal_timeout: 90, patroni_url: restApisOf(site) },
+    // All servers of the site are Debian's.
+    pg_ctl: clientProgram('pg_ctl'),
+  };
+}
 
 /** Writes the INI files of the members and of the off-site standby; nothing is initialized. */
 export async function feedSite(site: Site): Promise<FedSite> {
@@ -71,7 +75,7 @@ export async function feedSite(site: Site): Promise<FedSite> {
     standbys.push(
       await world.addStandby(host.name, other, {
         ...{ pgdata, port: serverPort },
-        ini: { ...standbyKeys, patroni_url: restApisOf(site) },
+        ini: { ...standbyKeys, ...siteKeys(site) },
       }),
     );
   }
@@ -80,7 +84,7 @@ export async function feedSite(site: Site): Promise<FedSite> {
   const off = await world.addStandby(offName, first, {
     // As in Patroni's configuration.
     settings: { max_connections: 60 },
-    ini: { start_timeout: 60, wal_timeout: 90, debug: 'off', patroni_url: restApisOf(site) },
+    ini: siteKeys(site),
   });
   const fed = members.map((member, index) => {
     const [primary, standby] = [primaries[index], standbys[index]];

@@ -4,7 +4,7 @@ import { type EtcdMember, makeEtcd } from '../harness/etcd.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
 import { makeMember, type PatroniMember, restPort, scope, serverPort } from '../harness/patroni.ts';
-import { serverProgram } from '../harness/postgres-programs.ts';
+import { clientProgram } from '../harness/postgres-programs.ts';
 import { processesOf } from '../harness/process-table.ts';
 import { killAll } from '../harness/processes.ts';
 import { askHttp, startRelay } from '../harness/relay.ts';
@@ -128,7 +128,8 @@ function configuration(
     postgresql: {
       ...{ listen: `127.0.0.1,${address}:${serverPort}`, connect_address: `${address}:${serverPort}` },
       ...{ use_unix_socket: true, data_dir: join(directory, 'pgdata'), pgpass: join(directory, 'pgpass') },
-      bin_dir: dirname(serverProgram(world.major, 'postgres')),
+      // The packaged servers lack pg_controldata and pg_rewind.
+      bin_dir: dirname(clientProgram('pg_controldata')),
       authentication: {
         superuser: { username: world.user },
         replication: { username: 'replicator', password: 'changeme' },
