@@ -54,7 +54,10 @@ export const standbyChecks = {
     what: 'the `archive_command` that this server would use after a promotion is not that of the primary',
     run: checkInherited,
   },
-  drill: { what: 'the last drill of each kind has passed, and that of this standby is not older than `drill_max_age`', run: checkDrill },
+  drill: {
+    what: 'the last drill of each kind has passed, and that of this standby is not older than `drill_max_age`',
+    run: checkDrill,
+  },
   schedule: { what: 'which service or cron entry calls `-P` and `--cleanup`', run: checkSchedule },
   hosts: { what: 'the primary is another host', run: checkHosts },
   ssh: {

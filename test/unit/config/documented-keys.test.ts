@@ -27,8 +27,19 @@ const subjects: Readonly<Record<string, readonly Program[]>> = {
 };
 const walkthroughs = ['how-to.md', 'README.md', 'reference.md'];
 
-/** Of files of other programs, of the sentinel, and of what `--wal` prints. */
-const otherWords = new Set(['vacuumdb', 'diverged', 'ini', 'key', 'left', 'missing', 'program', 'unusable']);
+/** Of files of other programs, such as patroni.yml, of the sentinel, and of what `--wal` prints. */
+const otherWords = new Set([
+  'vacuumdb',
+  'diverged',
+  'ini',
+  'keep_data',
+  'key',
+  'left',
+  'missing',
+  'program',
+  'unusable',
+  'verify',
+]);
 
 /** `key:` as code in a sentence, and the INI file that is spoken of from there on. */
 const inSentence = /`([a-z][a-z_]+):(?: [^`\n]*)?`|(cmd_(?:archiver|standby))\.ini\b/g;
