@@ -68,7 +68,9 @@ async function filesOn({ asRoot }: DebianHost, ...places: readonly string[]): Pr
   return linesOf(await output(asRoot(`find ${places.join(' ')} -type f | sort | xargs -r sha256sum`)));
 }
 
+/** Without a record in it, a segment does not end. */
 async function segmentAfterSwitch({ alpha }: DebianPair): Promise<string> {
+  await alpha.sql("SELECT pg_create_restore_point('a record')");
   return alpha.sql('SELECT pg_walfile_name(pg_switch_wal())');
 }
 
