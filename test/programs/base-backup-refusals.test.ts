@@ -50,7 +50,7 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i', (major)
     const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
     expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
-    standby.writeIni({ wal_timeout: 2 });
+    standby.writeIni({ wal_timeout: 8 });
     await allShipped(primary);
     // A shipper would continue for an archive_command that only fails.
     primary.writeIni({ state: 'offline' });
