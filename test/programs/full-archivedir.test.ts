@@ -47,6 +47,8 @@ describe.skipIf(!hasSmallDisks())('an l_archivedir on a full disk', () => {
       const run = await cluster.archive(cluster.segment(number));
       expect(run).toMatchObject({ code: 1 });
     }
+    // No program waits for the command that notifies.
+    await eventually(() => severities(cluster).length > 0);
     expect(severities(cluster)).toEqual(['critical']);
 
     await startShipper(cluster);
