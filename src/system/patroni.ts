@@ -2,8 +2,7 @@
  * Questions to Patroni's REST API. Its answers come from other programs and hosts: each is read into a value, or is no
  * answer.
  */
-import { get as getHttp, type IncomingMessage } from 'node:http';
-import { get as getHttps } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { messageOf } from '../errors.ts';
 import { parseAddress } from '../host-address.ts';
 import { checkFields, is } from './json.ts';
@@ -29,7 +28,8 @@ async function bodyOf(response: IncomingMessage): Promise<string> {
 
 /** A connection of its own each time: one that is kept would show a Patroni that was stopped meanwhile as silent. */
 async function ask(url: string, limitMs: number): Promise<Response> {
-  const get = url.startsWith('https:') ? getHttps : getHttp;
+  // Loaded here, because each archive_command loads this file, and nearly none of them asks.
+  const { get } = url.startsWith('https:') ? await import('node:https') : await import('node:http');
   const signal = AbortSignal.timeout(limitMs);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     get(url, { agent: false, signal }, resolve).on('error', reject);

@@ -190,3 +190,11 @@ test('npm install -g puts both programs into the PATH', async () => {
     expect(await run(path, ['--version'])).toMatchObject({ code: 0, stderr: '' });
   }
 });
+
+test('one call of archive_command loads none of the network protocols that only rare requests need', async () => {
+  const heavy = '/^NativeModule (https?|http2|tls|_http_client)$/';
+  const code = `await import(process.argv[1]); console.log(JSON.stringify(process.moduleLoadList.filter((name) => ${heavy}.test(name))))`;
+  const archive = checkout('dist', 'archiver', 'actions', 'archive.js');
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code, archive]);
+  expect(JSON.parse(stdout)).toEqual([]);
+});
