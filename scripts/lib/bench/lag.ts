@@ -7,13 +7,20 @@ import { runPgbench, type Site, withSite } from './site.ts';
 import { percentile } from './statistics.ts';
 import { availableTools, type Tool } from './tools.ts';
 
+/** From the switch of one segment, in milliseconds. */
+interface Lag {
+  readonly wholeMs: number;
+  /** Undefined for a tool that never says that it has flushed the segment. */
+  readonly flushedMs: number | undefined;
+}
+
 /** Measures the time from the switch of a segment until the segment is complete at the standby, with no other load. */
 export async function measureLag({ major, options, say }: BenchContext): Promise<Table> {
   const { tools } = availableTools(options.tools);
   // The variant that is started as a service is left out, because once it runs it is the same tool. So is the one that
   // sends everything at once, because nothing is waiting.
   const measured = tools.filter(({ sendAll, begin }) => sendAll === undefined && begin === undefined);
-  const lags = new Map<string, number[]>(measured.map(({ name }) => [name, []]));
+  const lags = new Map<string, Lag[]>(measured.map(({ name }) => [name, []]));
   const medians = new Map<string, number[]>(measured.map(({ name }) => [name, []]));
   await withSite(
     {
@@ -31,10 +38,12 @@ export async function measureLag({ major, options, say }: BenchContext): Promise
           if (typeof found === 'string') say(`lag ${tool.label} FAILED: ${found}`);
           else {
             lags.get(tool.name)?.push(...found);
-            medians.get(tool.name)?.push(percentile(found, 0.5));
-            say(
-              `lag ${String(round)}/${String(options.rounds)} ${tool.label}: p50 ${milliseconds(percentile(found, 0.5))}`,
+            const p50 = percentile(
+              found.map(({ wholeMs }) => wholeMs),
+              0.5,
             );
+            medians.get(tool.name)?.push(p50);
+            say(`lag ${String(round)}/${String(options.rounds)} ${tool.label}: p50 ${milliseconds(p50)}`);
           }
         }
       }
@@ -44,12 +53,12 @@ export async function measureLag({ major, options, say }: BenchContext): Promise
   return lagTable(measured, lags, against);
 }
 
-async function lagsOf(site: Site, tool: Tool, switches: number): Promise<number[]> {
+async function lagsOf(site: Site, tool: Tool, switches: number): Promise<Lag[]> {
   await site.restore();
   await tool.open?.(site);
   await useCommand(site, tool.archiveCommand(site));
   await secondsUntil(performance.now(), () => isArchived(site, site.backlog), `${tool.label}: archived`);
-  const lags: number[] = [];
+  const lags: Lag[] = [];
   // The first segment pays for connections that are opened once.
   for (let number = 0; number <= switches; number++) {
     const lag = await lagOfOne(site, tool);
@@ -59,16 +68,23 @@ async function lagsOf(site: Site, tool: Tool, switches: number): Promise<number[
   return lags;
 }
 
-async function lagOfOne(site: Site, tool: Tool): Promise<number> {
+async function lagOfOne(site: Site, tool: Tool): Promise<Lag> {
   const { segment, start } = await switchSegment(site);
-  while (!tool.isDelivered(site, [segment])) {
-    if (performance.now() - start > 60_000) throw new Error(`${tool.label} does not deliver ${segment}`);
+  const { isDelivered, isFlushed } = tool;
+  const wholeMs = await msUntil(start, () => isDelivered(site, [segment]), `${tool.label} does not deliver`);
+  const flushedMs =
+    isFlushed && (await msUntil(start, () => isFlushed(site, [segment]), `${tool.label} does not flush`));
+  await secondsUntil(performance.now(), () => isArchived(site, [segment]), `${segment} archived`);
+  return { wholeMs, flushedMs };
+}
+
+async function msUntil(start: number, isReached: () => boolean, trouble: string): Promise<number> {
+  while (!isReached()) {
+    if (performance.now() - start > 60_000) throw new Error(trouble);
     await turn();
     await pause();
   }
-  const lagMs = performance.now() - start;
-  await secondsUntil(performance.now(), () => isArchived(site, [segment]), `${segment} archived`);
-  return lagMs;
+  return performance.now() - start;
 }
 
 /** A timer is no finer than one millisecond, and polling without a pause would take a processor from the tool. */
@@ -87,24 +103,36 @@ function switchSegment({ primary }: Site): Promise<{ segment: string; start: num
   });
 }
 
-function lagTable(
-  tools: readonly Tool[],
-  lags: ReadonlyMap<string, readonly number[]>,
-  against: string,
-): Table {
-  const at = (name: string, share: number): number | undefined => {
-    const values = lags.get(name) ?? [];
+function lagTable(tools: readonly Tool[], lags: ReadonlyMap<string, readonly Lag[]>, against: string): Table {
+  const valuesOf = (name: string, what: keyof Lag): readonly number[] =>
+    (lags.get(name) ?? []).flatMap((lag) => lag[what] ?? []);
+  const at = (name: string, what: keyof Lag, share: number): number | undefined => {
+    const values = valuesOf(name, what);
     return values.length === 0 ? undefined : percentile(values, share);
   };
-  const plain = at('rsync', 0.5);
+  const relation = (name: string, what: keyof Lag, share: number): string =>
+    ratio(over(at(name, what, share), at('rsync-kept-sync', 'flushedMs', share)));
+  const each = Math.max(...[...lags.values()].map(({ length }) => length));
   return {
     title: 'Lag of one switched segment',
-    note: `From the answer of pg_switch_wal() until the segment is whole at the standby; ${String(lags.values().next().value?.length ?? 0)} each. The last columns compare with the p50 of rsync over a new ssh.${against}`,
-    columns: ['tool', 'p50', 'p95', 'p99', 'p50 ÷ rsync p50', 'p95 ÷ rsync p50'],
+    note: `From the answer of pg_switch_wal() until the segment is whole at the standby, and until the tool has said that it is flushed there; ${String(each)} each. The last columns divide by the same percentile of rsync over a kept ssh with a flush over it.${against}`,
+    columns: [
+      'tool',
+      'p50',
+      'p95',
+      'p99',
+      'flushed p50',
+      'flushed p99',
+      'p50 ×',
+      'flushed p50 ×',
+      'flushed p99 ×',
+    ],
     rows: tools.map(({ name, label }) => [
       label,
-      ...[0.5, 0.95, 0.99].map((share) => milliseconds(at(name, share))),
-      ...[0.5, 0.95].map((share) => ratio(over(at(name, share), plain))),
+      ...[0.5, 0.95, 0.99].map((share) => milliseconds(at(name, 'wholeMs', share))),
+      ...[0.5, 0.99].map((share) => milliseconds(at(name, 'flushedMs', share))),
+      relation(name, 'wholeMs', 0.5),
+      ...[0.5, 0.99].map((share) => relation(name, 'flushedMs', share)),
     ]),
     samples: Object.fromEntries(lags),
   };

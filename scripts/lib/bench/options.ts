@@ -87,6 +87,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       tools: { type: 'string' },
       rounds: { type: 'string' },
       segments: { type: 'string' },
+      switches: { type: 'string' },
     },
   });
   const size = values.quick ? quick : full;
@@ -101,6 +102,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     rounds: count('--rounds', values.rounds) ?? size.rounds,
     backupRounds: count('--rounds', values.rounds) ?? backup.backupRounds,
     segments,
+    switches: count('--switches', values.switches) ?? size.switches,
     fanOutSegments: Math.min(segments, size.fanOutSegments),
     fanOut: values.quick ? [1, 4] : [1, 2, 4, 8],
     rejoinScale: values.quick ? 16 : 128,

@@ -28,6 +28,8 @@ export interface Tool {
   readonly archiveCommand: (site: Site) => string;
   /** Whether all of these segments are complete at the standby. */
   readonly isDelivered: (site: Site, segments: readonly string[]) => boolean;
+  /** Whether the tool has said of these segments that they are flushed at the standby; absent if it never says that. */
+  readonly isFlushed?: (site: Site, segments: readonly string[]) => boolean;
 }
 
 /** The time after which a new connection is idle. */
@@ -39,6 +41,18 @@ export const otherCheckout = process.env['PITRTOOLS_BENCH_AGAINST'];
 function inArchive(site: Site, segments: readonly string[]): boolean {
   const [standby] = site.standbys;
   return standby !== undefined && holdsAll(standby.archiveDir, segments, site.segmentBytes);
+}
+
+/** archive_command has succeeded for them. */
+function isAnswered({ primary }: Site, segments: readonly string[]): boolean {
+  const status = join(primary.pgdata, 'pg_wal', 'archive_status');
+  return segments.every((name) => existsSync(join(status, `${name}.done`)));
+}
+
+/** It has succeeded, or the marker is there by which it will. */
+function isProved(site: Site, segments: readonly string[]): boolean {
+  const marks = join(site.primary.lArchiveDir, '.archiver', 'current');
+  return segments.every((name) => existsSync(join(marks, name)) || isAnswered(site, [name]));
 }
 
 function firstArchive(site: Site): string {
@@ -80,6 +94,7 @@ function programsOf(root: string, named = (name: string): string => name, words 
     label: `cmd_archiver${words}, started by archive_command`,
     archiveCommand: (site) => archiverCommand(site, root),
     isDelivered: inArchive,
+    isFlushed: isProved,
   };
   return [
     {
@@ -140,6 +155,16 @@ const rsyncKept: Tool = {
   isDelivered: inArchive,
 };
 
+/** What the tool above leaves out: without it, the segment is lost if the standby's power fails. */
+const rsyncKeptFlushed: Tool = {
+  ...rsyncKept,
+  name: 'rsync-kept-sync',
+  label: 'rsync, one kept ssh, then sync over it',
+  archiveCommand: (site) =>
+    `${rsyncKept.archiveCommand(site)} && ${site.primary.host.ssh} -S ${controlSocket(site)} ${site.standbys[0]?.name ?? ''} 'cd ${site.standbys[0]?.archiveDir ?? ''} && sync %f .'`,
+  isFlushed: isAnswered,
+};
+
 function controlSocket(site: Site): string {
   return join(site.primary.host.directory, 'run', 'control');
 }
@@ -182,6 +207,7 @@ export function availableTools(wanted: readonly string[]): { tools: Tool[]; miss
     ...(otherCheckout === undefined ? [] : programsOf(otherCheckout, twinOf, ' of the other checkout')),
     rsync,
     rsyncKept,
+    rsyncKeptFlushed,
     rsyncAll,
     rsyncAllFlushed,
     barman,
