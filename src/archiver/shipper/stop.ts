@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
@@ -82,22 +83,43 @@ export async function awaitStop(work: Work, config: SeenFile): Promise<Stop> {
   }
 }
 
-/** How often a standby is looked at that may be promoted. */
-const promotionMs = 250;
+/** How often a standby that may be promoted is looked at without an event. */
+const promotionMs = 5_000;
+/** A server that replays much writes pg_control again and again. */
+const shortestLookMs = 250;
 
-/** Waits until this standby is promoted, as long as there is a server that could be. */
-export async function awaitPromotion(deps: ArchiverDeps, cluster: Cluster, config: SeenFile): Promise<Stop> {
+/**
+ * Waits until this standby is promoted, as long as there is a server that could be. A promotion is seen at once, because it
+ * writes pg_control. A quiet standby costs almost nothing.
+ */
+export async function awaitPromotion(
+  deps: Pick<ArchiverDeps, 'log' | 'pause' | 'signal' | 'settings'>,
+  cluster: Cluster,
+  config: SeenFile,
+): Promise<Stop> {
   const { signal, settings } = deps;
   deps.log.notice(`the server in ${settings.pgdata} is a standby: waiting for its promotion`);
-  while (!signal.aborted) {
-    if (!(await isStill(config))) return 'config-changed';
-    const now = await readCluster(settings.pgdata).catch(() => undefined);
-    // A base backup, pg_rewind or another cluster replaces it: the next archive_command starts a shipper.
-    if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
-    if (!now.isInRecovery) return 'promoted';
-    await deps.pause(promotionMs);
+  const lookAgain = createWakeUp();
+  const ends = [
+    await watchFile(join(settings.pgdata, 'global', 'pg_control'), lookAgain.wake),
+    await watchFile(config.path, lookAgain.wake),
+  ];
+  signal.addEventListener('abort', lookAgain.wake, { once: true });
+  try {
+    while (!signal.aborted) {
+      if (!(await isStill(config))) return 'config-changed';
+      const now = await readCluster(settings.pgdata).catch(() => undefined);
+      // A base backup, pg_rewind or another cluster replaces it: the next archive_command starts a shipper.
+      if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
+      if (!now.isInRecovery) return 'promoted';
+      await deps.pause(shortestLookMs);
+      await lookAgain.wait(promotionMs);
+    }
+    return 'requested';
+  } finally {
+    signal.removeEventListener('abort', lookAgain.wake);
+    for (const end of ends) end();
   }
-  return 'requested';
 }
 
 const sentences: Readonly<Record<Stop, (pgdata: string, continues: boolean) => string>> = {

@@ -1,0 +1,111 @@
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
+import { awaitPromotion, type Stop } from '../../../../src/archiver/shipper/stop.ts';
+import { readCluster } from '../../../../src/archiver/wal/cluster.ts';
+import { identityOf } from '../../../../src/archiver/wal/wal-file.ts';
+import { crc32c } from '../../../../src/postgres/crc32.ts';
+import { realServers } from '../../postgres/fixtures/build.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
+
+const states = { 'shut-down-in-recovery': 2, 'in-archive-recovery': 5, 'in-production': 6 } as const;
+
+const [[, { control }] = ['', { control: new Uint8Array() }]] = realServers();
+
+function controlIn(state: keyof typeof states): Buffer {
+  const bytes = Buffer.from(control);
+  let end = 120;
+  while (bytes.readUInt32LE(end) !== crc32c(bytes.subarray(0, end))) end += 4;
+  bytes.writeUInt32LE(states[state], 16);
+  bytes.writeUInt32LE(crc32c(bytes.subarray(0, end)), end);
+  return bytes;
+}
+
+// No time passes but that which a test lets pass: whatever ends without it was ended by an event.
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Waits for the promotion of a standby. `looked` resolves when it has been looked at for the n-th time. */
+async function startWaiting() {
+  const pgdata = temporaryDirectory();
+  const ini = join(temporaryDirectory(), 'cmd_archiver.ini');
+  const file = join(pgdata, 'global', 'pg_control');
+  mkdirSync(join(pgdata, 'global'));
+  writeFileSync(file, controlIn('in-archive-recovery'));
+  writeFileSync(ini, 'one');
+  const end = new AbortController();
+  let looks = 0;
+  const deps = {
+    settings: { pgdata },
+    log: { notice: () => undefined },
+    signal: end.signal,
+    pause: () => {
+      looks += 1;
+      return Promise.resolve();
+    },
+  } as unknown as ArchiverDeps;
+  const cluster = await readCluster(pgdata);
+  const stop: Promise<Stop> = awaitPromotion(deps, cluster, { path: ini, identity: await identityOf(ini) });
+  const looked = async (times: number) => {
+    while (looks < times) await setImmediate();
+  };
+  await looked(1);
+  return { pgdata, ini, file, stop, end, looked, looks: () => looks };
+}
+
+test('sees a promotion by its write to pg_control', async () => {
+  const { file, stop } = await startWaiting();
+  writeFileSync(file, controlIn('in-production'));
+  expect(await stop).toBe('promoted');
+});
+
+test('continues to wait when a restartpoint or a stop writes pg_control', async () => {
+  const { file, stop, looked } = await startWaiting();
+  writeFileSync(file, controlIn('shut-down-in-recovery'));
+  await looked(2);
+  writeFileSync(file, controlIn('in-production'));
+  expect(await stop).toBe('promoted');
+});
+
+test('sees a change of the configuration, and a request to end', async () => {
+  const changed = await startWaiting();
+  writeFileSync(changed.ini, 'another one');
+  expect(await changed.stop).toBe('config-changed');
+  const ended = await startWaiting();
+  ended.end.abort();
+  expect(await ended.stop).toBe('requested');
+});
+
+test('ends when a base backup takes pg_control away', async () => {
+  const { file, stop } = await startWaiting();
+  renameSync(file, `${file}.away`);
+  expect(await stop).toBe('nothing-to-do');
+});
+
+test('looks at a quiet standby no more often than every five seconds, and then without an event', async () => {
+  const { pgdata, file, stop, looked, looks } = await startWaiting();
+  // The directory that is watched has gone: no event tells of the new one.
+  renameSync(join(pgdata, 'global'), join(pgdata, 'old'));
+  mkdirSync(join(pgdata, 'global'));
+  writeFileSync(file, controlIn('in-archive-recovery'));
+  rmSync(join(pgdata, 'old'), { recursive: true });
+  // Its removal was an event still.
+  await looked(2);
+  const before = looks();
+  await vi.advanceTimersByTimeAsync(4_900);
+  expect(looks()).toBeLessThanOrEqual(before + 1);
+  writeFileSync(file, controlIn('in-production'));
+  let ended: Stop | undefined;
+  void stop.then((found) => (ended = found));
+  while (ended === undefined) {
+    await vi.advanceTimersByTimeAsync(1_000);
+    await setImmediate();
+  }
+  expect(ended).toBe('promoted');
+});
