@@ -63,8 +63,14 @@ export type WorksThere =
   | 'gone';
 
 export async function worksIn(pid: number, directory: string): Promise<WorksThere> {
-  const cwd = await identityOf(`/proc/${pid}/cwd/.`);
-  if (cwd === undefined) return isProcessAlive(pid) ? 'hidden' : 'gone';
+  let cwd: Identity;
+  try {
+    cwd = await stat(`/proc/${pid}/cwd/.`, { bigint: true });
+  } catch (error) {
+    // A process that is ending loses its working directory before its state says so. With hidepid, all of it is missing.
+    if (systemErrorCode(error) === 'ENOENT' && startOf(pid) !== undefined) return 'gone';
+    return isProcessAlive(pid) ? 'hidden' : 'gone';
+  }
   const wanted = await identityOf(directory);
   return wanted?.dev === cwd.dev && wanted.ino === cwd.ino ? 'there' : 'elsewhere';
 }

@@ -18,7 +18,8 @@ const notForPsqlS = 2;
  * A directory is identified by device and inode, in whatever mount namespace a process has it: `-ef` compares these,
  * and is built into every shell in use. The text of /proc/PID/cwd belongs to the process's own mounts: it misses a
  * server in a container and one that was started through a bind mount, and mistakes a foreign server under the same
- * path for ours.
+ * path for ours. A process that is ending has no working directory any more, for a moment before its state says so, and
+ * any other cluster's may end now: only what is still there a second later counts as hidden.
  */
 const processPart = `
     is_server() {
@@ -34,9 +35,10 @@ const processPart = `
         return 0
       fi
       case $state in [ZX]) return 1 ;; esac
-      if [ -O "/proc/$1" ] && ! [ -e "/proc/$1/cwd/." ] && [ -d "/proc/$1" ]; then echo "hidden $1"; fi
+      if [ -O "/proc/$1" ] && ! [ -e "/proc/$1/cwd/." ] && [ -d "/proc/$1" ]; then hidden="$hidden $1"; fi
       return 1
     }
+    hidden=
     if is_server "$pid"; then
       case $title in ''|'postgres: '*) ;; *) exit 0 ;; esac
     fi
@@ -44,6 +46,13 @@ const processPart = `
       one=\${entry#/proc/}
       if [ "$one" != "$pid" ]; then is_server "$one"; fi
     done
+    if [ -n "$hidden" ]; then
+      again=$hidden
+      hidden=
+      sleep 1
+      for one in $again; do is_server "$one"; done
+      for one in $hidden; do echo "hidden $one"; done
+    fi
     if [ "$pid" != 0 ]; then
       space=$(readlink /proc/self/ns/pid 2>/dev/null)
       case $space in 'pid:[4026531836]'|'') ;; *) echo "container $pid" ;; esac

@@ -20,6 +20,9 @@ import {
 } from '../../../../src/standby/primary/liveness/remote-findings.ts';
 import type { RemoteFinding } from '../../../../src/standby/primary/liveness/verdict.ts';
 import { processScript, psqlScript } from '../../../../src/verbs/scripts/liveness.ts';
+import { mayMount } from '../../../harness/own-mounts.ts';
+
+const mayMountHere = await mayMount();
 
 let directory = '';
 beforeEach(() => {
@@ -134,6 +137,28 @@ describe("the check on the primary's host", () => {
     }
     expect(look(psqlThat(refused), pgdata).kind).toBe('dead');
   });
+
+  // As the kernel shows it between exit_fs() and the end of the process.
+  test.skipIf(!mayMountHere)(
+    'counts a process without a working directory as hidden only if it stays: it may be the end of any server',
+    () => {
+      const pgdata = makePgdata();
+      const proc = join(directory, 'proc');
+      const server = join(proc, '4242');
+      for (const name of [join(proc, 'self'), server]) mkdirSync(name, { recursive: true });
+      writeFileSync(join(server, 'comm'), 'postgres\n');
+      writeFileSync(join(server, 'stat'), '4242 (postgres) R 1 1\n');
+      const inPlace = 'mount --bind "$1" /proc && eval "$2"';
+      const shell = ['sh', '-c', inPlace, 'sh', proc, processScript(pgdata)];
+      const command = ['--map-root-user', '--mount', '--', ...shell];
+      const see = () =>
+        readProcesses(execFileSync('unshare', command, { encoding: 'utf8' }).split('\n'), undefined).obstacle;
+      expect(see()).toContain('(pid 4242)');
+      const end = spawn('/bin/sh', ['-c', 'sleep 0.4; rm -r "$1"', 'sh', server]);
+      expect(see()).toBeUndefined();
+      expect(end.pid).toBeDefined();
+    },
+  );
 
   test('ignores a server in another directory, even if that had the same path', async () => {
     const pgdata = makePgdata();
