@@ -59,7 +59,7 @@ export function start(command: string, args: readonly string[], options: StartOp
     output: () => printed.stdout + printed.stderr,
     signal: (name) => child.kill(name),
     killFamily: () => {
-      killAll(familyOf(pid));
+      killFamilyOf(pid);
     },
   };
 }
@@ -104,6 +104,18 @@ export async function mustRun(
 /** SIGKILL for processes that may already have ended. */
 export function killAll(entries: readonly ProcessEntry[], signal: NodeJS.Signals = 'SIGKILL'): void {
   for (const { pid } of entries) sendSignal(pid, signal);
+}
+
+/** A process that is killed between the look and the signal may have begun another one: so all are stopped first. */
+function killFamilyOf(root: number): void {
+  let family: readonly ProcessEntry[] = [];
+  let stopped = -1;
+  while (family.length > stopped) {
+    stopped = family.length;
+    family = familyOf(root);
+    killAll(family, 'SIGSTOP');
+  }
+  killAll(family);
 }
 
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {
