@@ -59,7 +59,7 @@ export function start(command: string, args: readonly string[], options: StartOp
     output: () => printed.stdout + printed.stderr,
     signal: (name) => child.kill(name),
     killFamily: () => {
-      killFamilyOf(pid);
+      killAll(stoppedFamily(pid));
     },
   };
 }
@@ -106,16 +106,16 @@ export function killAll(entries: readonly ProcessEntry[], signal: NodeJS.Signals
   for (const { pid } of entries) sendSignal(pid, signal);
 }
 
-/** A process that is killed between the look and the signal may have begun another one: so all are stopped first. */
-function killFamilyOf(root: number): void {
-  let family: readonly ProcessEntry[] = [];
-  let stopped = -1;
-  while (family.length > stopped) {
-    stopped = family.length;
-    family = familyOf(root);
-    killAll(family, 'SIGSTOP');
+/** `root` and all below it, none of which can start another one any more: whom the list lacked would live on. */
+export function stoppedFamily(root: number): ProcessEntry[] {
+  const stopped = new Set<number>();
+  for (;;) {
+    const family = familyOf(root);
+    const others = family.filter(({ pid }) => !stopped.has(pid));
+    if (others.length === 0) return family;
+    killAll(others, 'SIGSTOP');
+    for (const { pid } of others) stopped.add(pid);
   }
-  killAll(family);
 }
 
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {

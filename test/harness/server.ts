@@ -4,8 +4,8 @@ import pg from 'pg';
 import { eventually } from './eventually.ts';
 import { newCluster } from './new-cluster.ts';
 import { serverProgram } from './postgres-programs.ts';
-import { familyOf, type ProcessEntry, processEntry, readProc } from './process-table.ts';
-import { killAll, mustRun, sendSignal } from './processes.ts';
+import { familyOf, processEntry, readProc } from './process-table.ts';
+import { killAll, mustRun, sendSignal, stoppedFamily } from './processes.ts';
 
 type Row = Record<string, unknown>;
 /** `undefined` takes a setting of ours out of the file. */
@@ -207,18 +207,6 @@ function forgetZombie(pgdata: string): void {
   if (!existsSync(file)) return;
   const stat = readProc(Number(readFileSync(file, 'utf8').split('\n')[0]), 'stat');
   if (stat.includes(') Z ')) rmSync(file);
-}
-
-/** `root` and all below it, none of which can start another one any more: whom the list lacked would live on. */
-function stoppedFamily(root: number): ProcessEntry[] {
-  const stopped = new Set<number>();
-  for (;;) {
-    const family = familyOf(root);
-    const others = family.filter(({ pid }) => !stopped.has(pid));
-    if (others.length === 0) return family;
-    killAll(others, 'SIGSTOP');
-    for (const { pid } of others) stopped.add(pid);
-  }
 }
 
 async function kill9(place: ServerPlace, which: 'machine' | 'postmaster'): Promise<void> {

@@ -376,8 +376,10 @@ const ofStandby: readonly Trouble[] = [
       await standby.received(lost);
       await primary.sql('CREATE TABLE third AS SELECT 1');
       await standby.received(await primary.switchWal());
+      // A hello that comes late asks for what is missing, and brings it back.
+      await standby.host.sshd.kill();
       rmSync(join(standby.archiveDir, lost));
-      return () => undefined;
+      return () => standby.host.sshd.start();
     },
   },
   {
