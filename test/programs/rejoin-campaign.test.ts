@@ -148,7 +148,7 @@ describe.each(majors)('a --rejoin of PostgreSQL %i that is killed', (major) => {
 
   test(
     `at ${strikes} random moments leaves nothing half that starts, and the next call ends well (seed ${seed})`,
-    { timeout: 300_000 + strikes * 120_000 },
+    { timeout: 600_000 + strikes * 120_000 },
     async ({ world }) => {
       const random = createRandom(seed + major);
       const streams = random() < 0.6;
@@ -158,7 +158,9 @@ describe.each(majors)('a --rejoin of PostgreSQL %i that is killed', (major) => {
       const counts = new Map<string, number>();
       const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
       let longestMs = 8_000;
-      for (let strike = 0; strike < strikes; strike += 1) {
+      const wasHit = () => (counts.get('killed') ?? 0) > 0;
+      // A few moments may all come too late.
+      for (let strike = 0; strike < strikes || (!wasHit() && strike < strikes + 10); strike += 1) {
         await insertRows(primary.asPrimary, 10);
         await primary.asPrimary.switchWal();
         await hasRows(standby.asPrimary, await countRows(primary.asPrimary));
@@ -196,7 +198,7 @@ describe.each(majors)('a --rejoin of PostgreSQL %i that is killed', (major) => {
         expect(await isPrimary(former), about).toBe(false);
       }
       console.log(`PostgreSQL ${major}, seed ${seed}: ${JSON.stringify(Object.fromEntries(counts))}`);
-      expect(counts.get('killed') ?? 0).toBeGreaterThan(0);
+      expect(wasHit()).toBe(true);
     },
   );
 });

@@ -499,7 +499,9 @@ describe
           console.log(
             `PostgreSQL ${major}, seed ${seed}: ${changes} changes in ${minutes} min, ${backups} times -B, ${cheap} of ${rejoins} rejoins without; ${hasSlots ? 'by slots' : 'no slots'}, ${JSON.stringify(campaign.counts)}, ${client.rows.length} rows`,
           );
-          if (hasRewind(major)) expect(cheap, 'rejoins without -B').toBeGreaterThanOrEqual(rejoins / 2);
+          // Each of a few may be one that needs it.
+          if (hasRewind(major) && rejoins > 3)
+            expect(cheap, 'rejoins without -B').toBeGreaterThanOrEqual(rejoins / 2);
         } catch (error) {
           console.log(log.lines.join('\n'));
           console.log(JSON.stringify(campaign.counts));
