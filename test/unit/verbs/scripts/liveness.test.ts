@@ -148,15 +148,15 @@ describe("the check on the primary's host", () => {
       for (const name of [join(proc, 'self'), server]) mkdirSync(name, { recursive: true });
       writeFileSync(join(server, 'comm'), 'postgres\n');
       writeFileSync(join(server, 'stat'), '4242 (postgres) R 1 1\n');
-      const inPlace = 'mount --bind "$1" /proc && eval "$2"';
-      const shell = ['sh', '-c', inPlace, 'sh', proc, processScript(pgdata)];
-      const command = ['--map-root-user', '--mount', '--', ...shell];
-      const see = () =>
-        readProcesses(execFileSync('unshare', command, { encoding: 'utf8' }).split('\n'), undefined).obstacle;
-      expect(see()).toContain('(pid 4242)');
-      const end = spawn('/bin/sh', ['-c', 'sleep 0.4; rm -r "$1"', 'sh', server]);
-      expect(see()).toBeUndefined();
-      expect(end.pid).toBeDefined();
+      const see = (meanwhile: string) => {
+        const inPlace = `sleep() { ${meanwhile}; }; mount --bind "$1" /proc && eval "$2"`;
+        const shell = ['sh', '-c', inPlace, 'sh', proc, processScript(pgdata)];
+        const command = ['--map-root-user', '--mount', '--', ...shell];
+        const seen = execFileSync('unshare', command, { encoding: 'utf8' });
+        return readProcesses(seen.split('\n'), undefined).obstacle;
+      };
+      expect(see(':')).toContain('(pid 4242)');
+      expect(see('rm -r /proc/4242')).toBeUndefined();
     },
   );
 
