@@ -22,7 +22,8 @@ export function failureLines(reports) {
   return [...lines, ...(left > 0 ? [`and ${left} more`] : [])];
 }
 
-function failuresOf({ status, message, assertionResults }) {
+/** The failed tests of one file of a report, with what they said. */
+export function failuresOf({ status, message, assertionResults }) {
   const failed = assertionResults
     .filter((result) => result.status === 'failed')
     .map(({ fullName, failureMessages }) => ({
@@ -33,7 +34,8 @@ function failuresOf({ status, message, assertionResults }) {
   return failed.length === 0 && status === 'failed' ? [{ name: '', message: message ?? '' }] : failed;
 }
 
-function shortName(name = '') {
+/** A test file as the checkout names it. */
+export function shortName(name = '') {
   return /(?:^|\/)(test\/.*)$/.exec(name)?.[1] ?? name;
 }
 
