@@ -152,7 +152,7 @@ describe("the check on the primary's host", () => {
         const inPlace = `sleep() { ${meanwhile}; }; mount --bind "$1" /proc && eval "$2"`;
         const shell = ['sh', '-c', inPlace, 'sh', proc, processScript(pgdata)];
         const command = ['--map-root-user', '--mount', '--', ...shell];
-        const seen = execFileSync('unshare', command, { encoding: 'utf8' });
+        const seen = execFileSync('/usr/bin/unshare', command, { encoding: 'utf8' });
         return readProcesses(seen.split('\n'), undefined).obstacle;
       };
       expect(see(':')).toContain('(pid 4242)');
