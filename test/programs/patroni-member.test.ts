@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
@@ -67,7 +67,8 @@ describe.each(newestMajors())('a member of Patroni on PostgreSQL %i', (major) =>
       expectExit(await world.cmdArchiver(m1, ['-I']), 0);
       const connstring = `user=${world.user} host=${host1.address} port=${m1.port} dbname=postgres`;
 
-      // The method, as Patroni calls it: the archive of a new member is marked by it.
+      // The method, as Patroni calls it: the archive of a new member is marked by it, also one that was made already.
+      mkdirSync(m2.archiveDir);
       const made = await world.cmdStandby(m2, replicaWords(m2, connstring), { cwd: '/', limitMs: 300_000 });
       expectExit(made, 0);
       expect(existsSync(join(m2.pgdata, 'backup_label'))).toBe(true);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
@@ -104,10 +104,21 @@ async function keepsWriting({ application }: Campaign, about: string): Promise<v
   });
 }
 
+/** As doc/patroni.md has it, on the first leader that is not the member which Patroni began with. */
+async function markArchiveOfFirst({ site, log }: Campaign, leader: PatroniMember): Promise<void> {
+  const [first] = site.fed;
+  const own = site.fed.find(({ member }) => member === leader);
+  if (first === undefined || own === undefined || own === first) return;
+  if (existsSync(join(first.standby.archiveDir, '.pitrtools'))) return;
+  const args = ['-I', '--plant', first.member.name];
+  expectExit(log.ran(leader.name, args, await site.world.cmdArchiver(own.primary, args)), 0);
+}
+
 /** What must hold after every change. */
 export async function verify(campaign: Campaign, about: string): Promise<void> {
   const { site, application, log, lost } = campaign;
   const leader = await healthyLeader(campaign, 240_000);
+  await markArchiveOfFirst(campaign, leader);
   await keepsWriting(campaign, about);
   const acknowledged = application.rows.slice();
   const last = acknowledged.at(-1)?.id ?? 0;

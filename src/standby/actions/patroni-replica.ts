@@ -6,7 +6,7 @@ import { exists, readIfExists } from '../../system/durable.ts';
 import { logFailure } from '../../system/log.ts';
 import { findLeader } from '../../system/patroni.ts';
 import { isSameDirectory } from '../../system/processes.ts';
-import { sentinelName } from '../../system/sentinel.ts';
+import { sentinelLockName, sentinelName } from '../../system/sentinel.ts';
 import type { ActionOptions, BackupOptions, StandbyDeps } from '../deps.ts';
 import { hasRecord } from '../host/backup-record/record.ts';
 import type { ReplicaCall } from '../patroni/replica-call.ts';
@@ -71,7 +71,12 @@ async function isNewArchive({ settings }: StandbyDeps): Promise<boolean> {
   const { archivedir, pgdata } = settings;
   if ((await readIfExists(join(archivedir, sentinelName))) !== undefined) return false;
   if (await hasRecord(pgdata)) return false;
-  return !(await exists(archivedir)) || (await readdir(archivedir)).length === 0;
+  return !(await exists(archivedir)) || (await readdir(archivedir)).every(isNoContent);
+}
+
+/** The lock of this very action is in an empty archivedir, too, and what an interrupted one has left. */
+function isNoContent(name: string): boolean {
+  return name === 'lost+found' || name === sentinelLockName || name.startsWith('.cmd_standby.');
 }
 
 /** Nothing of ours may make the server a standby: Patroni writes that itself. */
