@@ -10,6 +10,9 @@ import { backupPair } from './backup-kit.ts';
 import { settingsOf, writeSql } from './drill-kit.ts';
 import { archiveRows, countRows, expectExit } from './standby-kit.ts';
 
+/** Whoever writes first finds it: a program that says it as C does, or this one, which says it as Node does. */
+const noSpace = /the drill has failed: [^]*[Nn]o space left on device/;
+
 /** A hot standby whose archive lies on a small disk; its drills are made there, too. */
 async function onSmallDisk(world: World) {
   const disk = await smallDisk();
@@ -93,14 +96,14 @@ describe.skipIf(!hasSmallDisks()).each(newestMajors())('a drill on a full disk, 
         "SELECT pg_sleep(5)::text = '';\nWITH new AS (INSERT INTO rows SELECT generate_series(1000, 99000) RETURNING id) SELECT count(*) > 0 FROM new;\n",
       ),
     });
-    await failing(/the drill has failed: .*\n?.*No space left on device/, async () => {
+    await failing(noSpace, async () => {
       await copied();
       disk.fill();
     });
     writeFileSync(join(primary.pgdata, 'aaa-bulk'), Buffer.alloc(12 * 1024 * 1024, 'pitrtools'));
     standby.writeIni({ rsync_flags: '--bwlimit=500 --no-compress', drill_sql: undefined });
     await failing(
-      /the drill has failed: .*[^]*No space left on device/,
+      noSpace,
       async () => {
         await eventually(() => existsSync(join(drills, 'run', 'pgdata', 'pitrtools.json')));
         disk.fill();
