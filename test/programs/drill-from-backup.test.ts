@@ -3,7 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
-import { debianMajor, failureMajors } from '../harness/postgres-programs.ts';
+import { debianMajor, failureMajors, newestMajors } from '../harness/postgres-programs.ts';
 import type { Primary } from '../harness/primary.ts';
 import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
@@ -177,6 +177,45 @@ describe.each(failureMajors())('a drill from a new base backup on PostgreSQL %i'
     expectNothingLeft(world);
     expect(snapshot(standby.pgdata)).toEqual(files);
     expect(standby.host.notifications().map(({ severity }) => severity)).toEqual(['critical']);
+  });
+});
+
+describe.each(newestMajors())('the limits of a drill from a new base backup on PostgreSQL %i', (major) => {
+  test.override({ major });
+
+  test('drill_limit ends it where the copy grows beyond what was announced, and nothing is left', async ({
+    world,
+  }) => {
+    const pair = await makeBackupPair(world, {
+      cluster: { slaves: ['standby1'], walSegmentMb: 1 },
+      ini: { rsync_flags: '--bwlimit=8000 --no-compress' },
+    });
+    const { primary, standby } = pair;
+    await archiveRows(pair, 10);
+    await allShipped(primary);
+    const [files, own] = [snapshot(standby.pgdata), ownFiles(standby)];
+    // It is in no database, so that it is not announced.
+    writeFileSync(join(primary.pgdata, 'aaa-bulk'), randomBytes(400 * 1024 * 1024));
+    standby.writeIni({ drill_limit: '100MB' });
+    const planned = await world.cmdStandby(standby, ['--drill', fromBackup, '--dry-run']);
+    expectExit(planned, 0);
+    const report = await drill(world, standby, 1, fromBackup);
+    expect(report.failure?.message).toMatch(
+      /^the drill gave up: the copy takes 1\d\d MB, and drill_limit is 100 MB$/,
+    );
+    expect(report.phases.map(({ name }) => name)).toEqual(['copy']);
+    expectNothingLeft(world);
+    await eventually(async () => (await tracesOn(primary)) === '0 slots, 0 sessions');
+    expect(snapshot(standby.pgdata)).toEqual(files);
+    expect(ownFiles(standby)).toEqual(own);
+    const status = await world.cmdStandby(standby, ['--status']);
+    expect(status.stdout).toContain(
+      'the last drill from a new base backup has failed: the drill gave up: the copy',
+    );
+    rmSync(join(primary.pgdata, 'aaa-bulk'));
+    standby.writeIni({ rsync_flags: undefined });
+    expect(await drill(world, standby, 0, fromBackup)).toMatchObject({ result: 'passed' });
+    expect(standby.host.notifications().map(({ severity }) => severity)).toEqual(['critical', 'ok']);
   });
 });
 
