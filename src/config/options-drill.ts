@@ -56,7 +56,7 @@ export const drillOptions = {
     range: [0, 19],
     ...drill,
     default: '19',
-    summary: 'the niceness of all that a drill runs, the server on its copy included',
+    summary: 'the niceness of all that a drill runs, the server on its copy included, and of its sessions',
   },
   drill_ionice: {
     kind: 'choice',

@@ -108,3 +108,34 @@ export async function ownerOf(path: string): Promise<number | undefined> {
     () => undefined,
   );
 }
+
+/** The fields of proc(5) from the third one on: the second one, a name, may contain any character. */
+async function fieldsOf(pid: number): Promise<readonly string[]> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+/** The processes that these have started, and those that were started by them; not the given ones themselves. */
+export async function descendantsOf(roots: readonly number[]): Promise<readonly number[]> {
+  const children = new Map<number, number[]>();
+  for (const entry of await readdir('/proc').catch(() => [])) {
+    if (!/^\d+$/.test(entry)) continue;
+    const parent = Number((await fieldsOf(Number(entry)))[1]);
+    children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+  }
+  const found = new Set<number>();
+  const add = (pid: number): void => {
+    for (const child of children.get(pid) ?? []) {
+      if (found.has(child)) continue;
+      found.add(child);
+      add(child);
+    }
+  };
+  roots.forEach(add);
+  return [...found];
+}
+
+/** Whether the process's session is that of a person at a terminal. */
+export async function hasTerminal(pid: number): Promise<boolean> {
+  return Number((await fieldsOf(pid))[4] ?? 0) !== 0;
+}

@@ -6,7 +6,7 @@ import { describeResult, succeeded } from '../../system/command.ts';
 import { exists } from '../../system/durable.ts';
 import { mkdir } from '../../system/files.ts';
 import type { StandbyDeps } from '../deps.ts';
-import { politeWords } from '../host/politeness.ts';
+import { politeSessionWords } from '../host/politeness.ts';
 import type { Tree } from './tree.ts';
 
 /** xargs(1) hands over as many names at once as a command line holds. */
@@ -43,7 +43,7 @@ export async function copyTree(
   const { drill_nice, drill_ionice } = deps.settings;
   await mkdir(target, { recursive: true, mode: 0o700 });
   for (const path of tree.directories) await mkdir(join(target, path), { recursive: true, mode: 0o700 });
-  const [program, ...args] = [...politeWords(drill_nice, drill_ionice), 'sh', '-c', script, 'sh'];
+  const [program, ...args] = [...politeSessionWords(drill_nice, drill_ionice), 'sh', '-c', script, 'sh'];
   const command = { program, args: [...args, tree.root, target] };
   const input = tree.files.map((path) => `${path}\0`).join('');
   const { lockFd, signal } = deps;
@@ -68,7 +68,7 @@ export async function copyTree(
 export async function copyOne(deps: StandbyDeps, from: string, to: string): Promise<void> {
   const { drill_nice, drill_ionice } = deps.settings;
   const words = [
-    ...politeWords(drill_nice, drill_ionice),
+    ...politeSessionWords(drill_nice, drill_ionice),
     'cp',
     '--preserve=mode,timestamps',
     '--reflink=auto',

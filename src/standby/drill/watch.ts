@@ -8,11 +8,13 @@ import { actionLockPath } from '../host/action-lock.ts';
 import { readRecord } from '../host/backup-record/record.ts';
 import type { Origin } from './origin.ts';
 import type { DrillPlace } from './place.ts';
+import { lowerSessions } from './politeness.ts';
 import { bytesIn, findNoRoom, sharedDirectories } from './room.ts';
 
 const everyMs = 1_000;
-/** The contents of a large copy take a while to be counted. */
-const countEveryMs = 20_000;
+/** The contents of a large copy take a while to be counted: so many times as long it is left alone after that. */
+const countPauses = 10;
+const leastPauseMs = 2_000;
 /** --cleanup and others hold the lock for moments; a failover or a base backup needs the host. */
 const mayHoldMs = 10_000;
 
@@ -58,12 +60,14 @@ function lockLook({ deps, seen }: Watching): () => Promise<PitrError | undefined
 
 function sizeLook({ deps, place, seen }: Watching): () => Promise<PitrError | undefined> {
   const { drill_limit: limit } = deps.settings;
-  let nextMs = deps.monotonicMs() + countEveryMs;
+  let nextMs = deps.monotonicMs() + leastPauseMs;
   return async () => {
-    if (deps.monotonicMs() < nextMs) return undefined;
+    const beganMs = deps.monotonicMs();
+    if (beganMs < nextMs) return undefined;
     const bytes = await bytesIn(place.run);
     seen.bytes = Math.max(seen.bytes, bytes);
-    nextMs = deps.monotonicMs() + countEveryMs;
+    const endMs = deps.monotonicMs();
+    nextMs = endMs + Math.max(leastPauseMs, countPauses * (endMs - beganMs));
     if (limit === undefined || bytes <= limit) return undefined;
     return giveUp(
       `the copy takes ${sizeText(bytes)}, and drill_limit is ${sizeText(limit)}`,
@@ -72,11 +76,17 @@ function sizeLook({ deps, place, seen }: Watching): () => Promise<PitrError | un
   };
 }
 
+/** Lowers the processes that the drill has started since; but none while it stops or starts the standby. */
+async function lookAtSessions({ deps, place, seen }: Watching, isOver: () => boolean): Promise<undefined> {
+  await lowerSessions(deps, place, () => !seen.isActing && !isOver());
+}
+
 async function watch(watching: Watching, end: AbortController): Promise<void> {
   const { deps, origin, place } = watching;
   const { drill_time: limitS } = deps.settings;
   const endMs = deps.monotonicMs() + limitS * 1000;
   const shared = await sharedDirectories(origin, place);
+  const isOver = (): boolean => end.signal.aborted;
   const looks = [
     () =>
       Promise.resolve(
@@ -88,8 +98,8 @@ async function watch(watching: Watching, end: AbortController): Promise<void> {
     () => changeOfRoles(watching),
     lockLook(watching),
     sizeLook(watching),
+    () => lookAtSessions(watching, isOver),
   ];
-  const isOver = (): boolean => end.signal.aborted;
   while (!isOver()) {
     for (const look of looks) {
       const reason = await look();

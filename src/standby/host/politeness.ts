@@ -1,4 +1,5 @@
 /** How commands leave the processor and the disks to others. */
+import { sessionWords } from '../../system/session-priority.ts';
 
 /** As in the INI file: a number of 0 to 7 means the priority of that level. */
 export type DiskPriority = 'off' | 'idle' | '0' | '1' | '2' | '3' | '4' | '5' | '6' | '7';
@@ -15,4 +16,9 @@ export function politeWords(niceness: number, priority: DiskPriority): readonly 
   const ionice = ioniceFlags(priority);
   // -t: on a kernel without such classes the command must run all the same.
   return ionice.length === 0 ? nice : [...nice, 'ionice', '-t', ...ionice];
+}
+
+/** The same for a command of this host: each of them has a session of its own. */
+export function politeSessionWords(niceness: number, priority: DiskPriority): readonly string[] {
+  return [...sessionWords(niceness), ...politeWords(niceness, priority)];
 }

@@ -29,7 +29,7 @@ import {
   hasNotedBackup,
   requirePlace,
 } from '../../../drill/place.ts';
-import { beModest, sharedBuffers } from '../../../drill/politeness.ts';
+import { beModest, lowerOwnSession, sharedBuffers } from '../../../drill/politeness.ts';
 import { type DrillReport, isFromBackup, recordDrill } from '../../../drill/record.ts';
 import { bytesIn, requireRoom } from '../../../drill/room.ts';
 import { compareCounts, countRows, type RowCounts } from '../../../drill/row-counts.ts';
@@ -318,6 +318,7 @@ export async function drill(
     return 0;
   }
   const lock = await claimPlace(deps, place);
+  const restore = await lowerOwnSession(withoutAbort(deps));
   try {
     const own = { ...deps, lockFd: lock.fd };
     await discard(own, place);
@@ -327,6 +328,7 @@ export async function drill(
     const drilling = { deps: own, options, origin, place, course, newBackup };
     return await conclude(drilling, await attempt(drilling));
   } finally {
+    await restore();
     await lock.release();
   }
 }

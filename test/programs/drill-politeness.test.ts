@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { descendantsOf } from '../../src/system/processes.ts';
+import { sessionNiceness } from '../../src/system/session-priority.ts';
+import { eventually } from '../harness/eventually.ts';
+import { newestMajors } from '../harness/postgres-programs.ts';
+import { createServer } from '../harness/server.ts';
+import { test } from '../harness/test.ts';
+import { drillDirectory, expectNothingLeft, makeDrillPair, writeSql } from './drill-kit.ts';
+import { archiveRows, countRows, expectExit } from './standby-kit.ts';
+
+/** Of a server's processes, each of which has a session of its own. */
+async function nicenessOf(postmaster: number): Promise<readonly (number | undefined)[]> {
+  return Promise.all([postmaster, ...(await descendantsOf([postmaster]))].map(sessionNiceness));
+}
+
+const groupsSessions = existsSync('/proc/self/autogroup');
+
+describe.skipIf(!groupsSessions).each(newestMajors())('the priority of a drill on PostgreSQL %i', (major) => {
+  test.override({ major });
+
+  test('is the lowest among sessions, too, and the standby keeps its own', async ({ world }) => {
+    const pair = await makeDrillPair(world, { ini: { drill_nice: undefined, drill_ionice: undefined } });
+    const { standby } = pair;
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    await archiveRows(pair, 10);
+    await eventually(async () => (await countRows(standby)) === 10);
+    const postmaster = standby.postmaster() ?? 0;
+    const before = await nicenessOf(postmaster);
+    standby.writeIni({ drill_sql: writeSql(standby, "SELECT pg_sleep(120)::text = '';\n") });
+    const running = world.startStandby(standby, ['--drill']);
+    const copy = createServer({ ...standby, pgdata: join(drillDirectory(world), 'run', 'pgdata') });
+    await eventually(
+      async () => {
+        const pid = copy.postmaster();
+        const found = pid === undefined ? [] : await nicenessOf(pid);
+        return found.length > 3 && found.every((niceness) => niceness === 19);
+      },
+      { what: 'the lowest priority of each process of the copy' },
+    );
+    expect(await nicenessOf(postmaster)).toEqual(before);
+    running.signal('SIGTERM');
+    expectExit(await running.finished, 6);
+    expectNothingLeft(world);
+  });
+});
