@@ -68,6 +68,7 @@ const sections = [
     titles: ['A former primary of'],
   },
   // The README has no rows of these.
+  { name: 'bench-drill', titles: ['A drill beside a failover', 'What a drill costs'] },
   { name: 'bench-start', titles: ['The start of a program', 'The local view of --status'] },
 ];
 

@@ -5,6 +5,8 @@ import { run } from '../../../test/harness/processes.ts';
 import { measureBaseBackup } from './base-backup.ts';
 import { measureCall } from './call.ts';
 import { type BenchContext, measureDrain } from './drain.ts';
+import { measureDrill } from './drill.ts';
+import { measureDrillCost } from './drill-cost.ts';
 import { measureFanOut } from './fan-out.ts';
 import { measureLag } from './lag.ts';
 import { cpuMethod } from './measure.ts';
@@ -28,6 +30,8 @@ const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
   'base-backup': measureBaseBackup,
   switchover: measureSwitchover,
   rejoin: measureRejoin,
+  drill: measureDrill,
+  'drill-cost': measureDrillCost,
   start: measureStart,
   status: measureStatus,
 };

@@ -10,6 +10,8 @@ const parts = [
   'base-backup',
   'switchover',
   'rejoin',
+  'drill',
+  'drill-cost',
   'start',
   'status',
 ] as const;
@@ -42,6 +44,14 @@ export interface BenchOptions {
   /** The scale of the pgbench database of a former primary. */
   readonly rejoinScale: number;
   readonly rejoinRounds: number;
+  /** Pairs of a drill and a failover, and of a drill and a time without one. */
+  readonly drillRounds: number;
+  /** What both have to replay: a number of segments of 16 MB. */
+  readonly drillSegments: number;
+  /** The scale of the pgbench database whose standby answers queries meanwhile. */
+  readonly drillScale: number;
+  /** How long it is watched without a drill. */
+  readonly drillQuietMs: number;
 }
 
 const full = {
@@ -107,6 +117,10 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     fanOut: values.quick ? [1, 4] : [1, 2, 4, 8],
     rejoinScale: values.quick ? 16 : 128,
     rejoinRounds: count('--rounds', values.rounds) ?? (values.quick ? 1 : 5),
+    drillRounds: count('--rounds', values.rounds) ?? (values.quick ? 1 : 5),
+    drillSegments: count('--segments', values.segments) ?? (values.quick ? 12 : 135),
+    drillScale: values.quick ? 16 : 128,
+    drillQuietMs: values.quick ? 10_000 : 30_000,
     queued: values.quick ? [50, 500] : [100, 10_000],
   };
 }
