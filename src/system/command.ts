@@ -59,7 +59,7 @@ export type RunCommand = (command: CommandLine, options: RunOptions) => Promise<
 export interface Session {
   readonly pid: number | undefined;
   /** Writes to its standard input. Does nothing if the session has ended; see `ended`. */
-  readonly write: (text: string) => void;
+  readonly write: (input: string | Uint8Array) => void;
   /** Undefined if its standard input takes more; else it settles once it does, or the program has ended. */
   readonly whenRoom: () => Promise<void> | undefined;
   /** Reads no more of its output until then: a program that writes more has to wait. */

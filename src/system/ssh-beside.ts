@@ -5,7 +5,8 @@ import type { RemoteResult, RemoteShell, RemoteWork } from './ssh.ts';
 /** ssh's own status where the connection failed, not the script. */
 const sshFailed = 255;
 
-function inShell(work: RemoteWork): RemoteWork {
+/** The script in a shell of its own session: there it can read standard input. */
+export function inShell(work: RemoteWork): RemoteWork {
   const program = (script: string): string => `sh -c ${shellQuote(script)}`;
   return typeof work === 'string' ? program(work) : { ...work, script: program(work.script) };
 }

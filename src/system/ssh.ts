@@ -257,23 +257,23 @@ function startRemoteProgram(
   onLine: (line: string) => void,
 ): Session {
   const ready = randomBytes(12).toString('hex');
-  const waiting: string[] = [];
+  const waiting: (string | Uint8Array)[] = [];
   let state: 'waiting' | 'open' = 'waiting';
   let closed = false;
   const session = start((line) => {
     if (state === 'open') onLine(line);
     else if (line === ready) {
       state = 'open';
-      for (const text of waiting) session.write(text);
+      for (const input of waiting) session.write(input);
       if (closed) session.close();
     }
   });
   session.write(`${cleanShellLine}\nprintf '${ready}\\n'; exec ${program}\n`);
   return {
     ...session,
-    write: (text) => {
-      if (state === 'open') session.write(text);
-      else waiting.push(text);
+    write: (input) => {
+      if (state === 'open') session.write(input);
+      else waiting.push(input);
     },
     close: () => {
       closed = true;

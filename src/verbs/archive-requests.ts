@@ -23,6 +23,7 @@ import {
 import { type Arguments, type ScriptRequest, type ValuesOf, workOf } from './request.ts';
 import { commitScript, type DeliveryPlace, helloScript, incoming } from './scripts/delivery.ts';
 import { plantScript } from './scripts/plant.ts';
+import { takeScript } from './scripts/take.ts';
 
 /** The archive as the host that makes the script knows it. */
 export interface ArchivePlace {
@@ -76,6 +77,11 @@ export const archiveRequests = {
   commit: request({ ...lane, marks: severalOf(text), files: severalOf(sizedFile) }, (place, args) =>
     commitScript(deliveryPlace(place, args), args.files, args.marks),
   ),
+  /** Takes single segments on standard input into the inbox, for as long as its session lasts. */
+  'take-segments': {
+    ...request({ ...lane }, (place, args) => takeScript(deliveryPlace(place, args))),
+    streams: true,
+  },
   /** Removes the empty directories of a greeting that delivers nothing. */
   'end-hello': request(
     { lane: directoryName, run: token },

@@ -1,6 +1,7 @@
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { quoted } from '../../system/printable.ts';
 import { parseSentinel, type Sentinel } from '../../system/sentinel.ts';
+import { takesLine } from '../../verbs/scripts/delivery.ts';
 import { failed, type Trouble } from './trouble.ts';
 
 /** One line of the commit script: the outcome of one file. */
@@ -138,6 +139,8 @@ export interface Answers {
   readonly marks: readonly string[];
   /** The newest segment there of each timeline that was left. */
   readonly newest: readonly SegmentName[];
+  /** Single segments can be taken there without rsync. */
+  readonly takesSegments: boolean;
   /** The first script was carried out. */
   readonly isReady: boolean;
   /** The outcome of each file; only the commit script returns it. */
@@ -154,6 +157,7 @@ export function readAnswers(lines: readonly string[], archivedir: string): Answe
     newest: restsOf(words, 'newest')
       .map(parseWalName)
       .filter((name) => name.kind === 'segment'),
+    takesSegments: lines.includes(takesLine),
     isReady: words.some(({ word }) => word === 'ready'),
     files: words.map(readFileAnswer).filter((answer) => answer !== undefined),
   };

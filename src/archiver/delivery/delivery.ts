@@ -19,6 +19,7 @@ import type { ArchiverDeps } from '../deps.ts';
 import { isStill, type WalFile } from '../wal/wal-file.ts';
 import { type Answers, type FileAnswer, readAnswers, troubleOf } from './answers.ts';
 import { type OwnPast, screen, type Screened } from './left-guard.ts';
+import type { TakeSegment } from './take-segment.ts';
 import { type Concern, failed, type Trouble } from './trouble.ts';
 
 /** An open connection to a standby that is ready to take WAL. */
@@ -35,6 +36,12 @@ export interface Delivery {
   readonly sentinel?: Sentinel | undefined;
   /** The texts of its `left:` lines. */
   readonly marks?: readonly string[];
+  /** The greeting has shown that single segments can be taken there without rsync. */
+  readonly takesSegments?: boolean;
+  /** Brings a segment that travels alone; without it, rsync does. */
+  readonly takeSegment?: TakeSegment | undefined;
+  /** Aborted when a transfer must end: PostgreSQL waits for it no longer. */
+  readonly stopTransfer?: AbortSignal;
   /** The timelines that this server has left itself, with what it says of a file that is skipped for that reason. */
   readonly ownPast?: OwnPast | undefined;
   /** A problem that the operator must know of, although this standby takes WAL. */
@@ -57,6 +64,15 @@ export interface Batch {
   readonly files: readonly WalFile[];
   /** Compress lightly, because the network is faster than the processors. */
   readonly compressesLightly?: boolean;
+  /** Nothing else waits for this standby. */
+  readonly isAlone?: boolean;
+}
+
+/** How a transfer ended. */
+export interface Transfer {
+  readonly trouble: Trouble | undefined;
+  /** Its duration says something about the speed of the link. */
+  readonly isTelling: boolean;
 }
 
 export interface BatchResult {
@@ -161,18 +177,30 @@ async function transfer(
   }
 }
 
+/** Whether the standby has the only file of a batch in its inbox, without rsync. */
+async function isTaken({ takeSegment, stopTransfer }: Delivery, batch: Batch): Promise<boolean> {
+  const [file, ...more] = batch.files;
+  if (takeSegment === undefined || batch.isAlone !== true || file === undefined || more.length > 0)
+    return false;
+  return takeSegment(file, stopTransfer);
+}
+
 /** Transfers the bytes of a batch to the standby; no file has its final name there yet. */
 export async function transferBatch(
   deps: ArchiverDeps,
   delivery: Delivery,
   batch: Batch,
   limitMs: number,
-): Promise<Trouble | undefined> {
+): Promise<Transfer> {
   const { files, accepted, trouble } = screen(delivery, batch.files);
-  if (files.length === 0) return accepted.length === 0 ? trouble : undefined;
+  const isTelling = false;
+  if (files.length === 0) return { trouble: accepted.length === 0 ? trouble : undefined, isTelling };
   const forbidden = await delivery.mayDeliver?.();
-  if (forbidden !== undefined) return forbidden;
-  return transfer(deps, delivery, { ...batch, files }, limitMs);
+  if (forbidden !== undefined) return { trouble: forbidden, isTelling };
+  const wanted = { ...batch, files };
+  if (await isTaken(delivery, wanted)) return { trouble: await findChanged(wanted), isTelling };
+  if (delivery.stopTransfer?.aborted === true) return { trouble: failed('its time was over'), isTelling };
+  return { trouble: await transfer(deps, delivery, wanted, limitMs), isTelling: true };
 }
 
 function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): BatchResult {
@@ -246,6 +274,6 @@ export async function sendBatch(
   batch: Batch,
   limitMs: number,
 ): Promise<BatchResult> {
-  const trouble = await transferBatch(deps, delivery, batch, limitMs);
+  const { trouble } = await transferBatch(deps, delivery, batch, limitMs);
   return trouble === undefined ? commitBatch(delivery, batch) : { delivered: [], trouble };
 }

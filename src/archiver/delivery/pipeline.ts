@@ -9,7 +9,7 @@ export interface BatchSource {
   /**
    * The transfer ended, well or not: from here on no process of ours reads the files.
    *
-   * @param tookMs undefined if it ended badly
+   * @param tookMs undefined if that says nothing about the link's speed, or if it ended badly
    */
   readonly transferred: (batch: Batch, tookMs: number | undefined) => void;
   readonly committed: (batch: Batch, result: BatchResult) => Promise<void>;
@@ -37,8 +37,8 @@ async function move(
   const began = deps.monotonicMs();
   let tookMs: number | undefined;
   try {
-    const trouble = await transferBatch(deps, delivery, batch, source.limitMs(batch));
-    if (trouble === undefined) tookMs = deps.monotonicMs() - began;
+    const { trouble, isTelling } = await transferBatch(deps, delivery, batch, source.limitMs(batch));
+    if (trouble === undefined && isTelling) tookMs = deps.monotonicMs() - began;
     return trouble;
   } finally {
     source.transferred(batch, tookMs);

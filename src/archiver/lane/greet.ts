@@ -48,7 +48,7 @@ async function informed(
   );
   const after = isChanged ? await sayHello(delivery, []) : hello;
   if (after.trouble !== undefined) return { kind: 'trouble', trouble: after.trouble };
-  const { directory, sentinel, marks } = after;
+  const { directory, sentinel, marks, takesSegments } = after;
   // Others may have informed it meanwhile.
   const ownPast = ownPastOf(deps, own ?? (await readOwnLeft(deps, cluster, sentinel)));
   const declared = own?.declared ?? [];
@@ -57,6 +57,7 @@ async function informed(
     directory,
     sentinel,
     marks,
+    takesSegments,
     ownPast,
     concern: (await divergence(lane, declared)) ?? concern,
     undecided: await undecidedOf(lane, declared),

@@ -5,6 +5,7 @@ import { logFailure } from '../../system/log.ts';
 import { archiveWork } from '../../verbs/archive-requests.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
+import { mayTake, segmentTaker } from '../delivery/take-segment.ts';
 import type { Concern, Trouble } from '../delivery/trouble.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
 import { withDelivery } from '../lane/connect.ts';
@@ -93,7 +94,8 @@ async function burstDirectly(
     run: (...[command, options]: Parameters<typeof run>) => run(command, { ...options, signal }),
   };
   try {
-    const trouble = await sendBatches(deps, delivery, source);
+    const direct = { ...delivery, takeSegment: lane.taker?.take, stopTransfer: signal };
+    const trouble = await sendBatches(deps, direct, source);
     if (trouble === undefined) return undefined;
     return signal.aborted || source.wasOvertaken() ? 'interrupted' : trouble;
   } finally {
@@ -170,9 +172,16 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
   return greeted.delivery;
 }
 
+function endTaking(lane: ShipperLane): void {
+  lane.taker?.end();
+  lane.taker = undefined;
+}
+
 /** A question that is still open is asked beside the delivery: the answer wakes the lane. */
 async function noteGreeting({ deps }: Work, lane: ShipperLane, delivery: Delivery): Promise<void> {
   lane.concern = delivery.concern;
+  endTaking(lane);
+  if (mayTake(delivery)) lane.taker = segmentTaker(deps, delivery);
   lane.greetedMs = deps.monotonicMs();
   const { answer } = await beginQuestion(deps, lane, delivery, longQuestionMs);
   void answer.then((standings) => {
@@ -332,7 +341,9 @@ async function serve(work: Work, lane: ShipperLane): Promise<void> {
   lane.isAbandoned = false;
   const names = await firstNames(lane);
   const use = await withDelivery(deps, lane, cluster, names, (delivery, request) =>
-    untilStopped(work, sendOverConnection(work, lane, delivery, request)),
+    untilStopped(work, sendOverConnection(work, lane, delivery, request)).finally(() => {
+      endTaking(lane);
+    }),
   );
   const trouble = use.kind === 'used' ? use.value : use.trouble;
   if (trouble !== undefined && !isStopped(work)) await noteTrouble(work, lane, trouble);

@@ -1,5 +1,6 @@
 import type { Lock } from '../../system/lock.ts';
 import type { SaidState } from '../../system/notify.ts';
+import type { SegmentTaker } from '../delivery/take-segment.ts';
 import type { Concern } from '../delivery/trouble.ts';
 import type { Asked, CatchUp } from '../lane/catch-up.ts';
 import type { Lane } from '../lane/lane.ts';
@@ -46,6 +47,8 @@ export function createShipperLane(lane: Lane) {
     lock: undefined as Lock | undefined,
     /** Ends the transfer that reads from pg_wal. */
     stopDirect: new AbortController(),
+    /** Brings segments that travel alone, while this standby's inbox is in use. */
+    taker: undefined as SegmentTaker | undefined,
     /** Files that this lane is sending directly from pg_wal. */
     inFlight: new Set<string>(),
     /** Why its queue accepts nothing. */

@@ -109,7 +109,14 @@ export function directSource(work: Work, lane: ShipperLane, untilMs: number): Di
       lane.inFlight.add(shipment.file.name.text);
     }
     const files = picked.map(({ file }) => file);
-    const batch = { directory: dirname(first.file.path), files, compressesLightly: isFast(work, lane) };
+    const isQuick = isFast(work, lane);
+    const batch = {
+      directory: dirname(first.file.path),
+      files,
+      compressesLightly: isQuick,
+      // A slow link gains more from rsync's compression, and a limit of the bandwidth is rsync's to keep.
+      isAlone: isQuick && owedTo(work.board, name).length === 1,
+    };
     shipmentsOf.set(batch, picked);
     return Promise.resolve(batch);
   };

@@ -24,6 +24,11 @@ export interface CommitFile {
 /** Below archivedir: the only place into which rsync writes. */
 export const incoming = '.incoming';
 
+/** The greeting says this if single segments can be taken there without rsync (take.ts). */
+export const takesLine = 'takes segments';
+/** Without these programs they cannot. */
+const canTake = 'command -v sha256sum >/dev/null 2>&1 && command -v head >/dev/null 2>&1';
+
 export function nameOfLane({ lane }: DeliveryPlace): string {
   return lane.slice(`${incoming}/`.length);
 }
@@ -114,6 +119,7 @@ while [ -n "$left" ]; do
   [ ! -f "$newest" ] || printf 'newest %s\\n' "$newest"
 done
 printf 'path %s\\n' "$(pwd -P)"
+${canTake} && echo '${takesLine}'
 echo ready
 `;
 }

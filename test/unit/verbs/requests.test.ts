@@ -24,6 +24,7 @@ describe('a request', () => {
         { ...lane, marks: ["1 0/A300B2F8 it's", ''], files: [{ name, size: 16 }] },
       ),
     ],
+    ['taking segments', archiveWork('take-segments', { archivedir: "/it's" }, lane)],
     ['a sentinel', archiveWork('sentinel', { archivedir: '/ä' }, {})],
     [
       'planting',
@@ -79,6 +80,9 @@ describe('a request', () => {
     `commit %2Fa 1 a 0123456789abcdef store - ${name}`,
     `commit %2Fa 1 a 0123456789abcdef store - ${name}:1;id`,
     `commit %2Fa 1 a 0123456789abcdef store ' ${name}:1`,
+    `take-segments %2Fa 1 .. 0123456789abcdef store`,
+    `take-segments %2Fa 1 a $(id)0123456789 store`,
+    `take-segments %2Fa 1 a 0123456789abcdef store ${name}`,
     'x'.repeat(300_000),
   ])('%j is refused', (line) => {
     expect(read(line)).toMatchObject({ kind: 'refused' });

@@ -103,6 +103,7 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         sentinel: expect.objectContaining({ systemIdentifier: '42', standby: 's1' }) as unknown,
         marks: [],
         newest: [],
+        takesSegments: true,
         trouble: undefined,
       });
       expect(readdirSync(join(at.archivedir, at.lane))).toEqual(['r1']);
