@@ -66,6 +66,14 @@ export const drillOptions = {
     summary: 'the disk priority of all that a drill runs',
     detail: 'As basebackup_ionice.',
   },
+  drill_rate: {
+    kind: 'size',
+    ...drill,
+    example: '50MB',
+    summary: 'how much a drill copies of the standby per second, on the average; 0 for no limit',
+    detail:
+      'A portion of 32 MB, or one larger file, is copied and flushed at once. A copy for which the standby is stopped has no limit; a base backup of the primary has basebackup_bwlimit.',
+  },
   drill_preload: {
     kind: 'text',
     ...drill,

@@ -18,7 +18,7 @@ import { rewriteTablespaceMap } from '../host/tablespaces.ts';
 import { readControlFile } from '../server/data-directory.ts';
 import { isHotStandby } from '../server/server-configuration.ts';
 import { withLocalServer } from '../server/server-state.ts';
-import { copyOne, copyTree } from './copy-files.ts';
+import { type CopyManner, copyOne, copyTree } from './copy-files.ts';
 import type { Origin } from './origin.ts';
 import type { DrillPlace } from './place.ts';
 import { listTree, type Tree } from './tree.ts';
@@ -66,11 +66,11 @@ async function copyFiles(
   deps: StandbyDeps,
   origin: Origin,
   place: DrillPlace,
-  mayVanish: boolean,
+  manner: Omit<CopyManner, 'limitMs'>,
 ): Promise<void> {
   const limitMs = deps.settings.drill_time * 1000;
   for (const { tree, target } of await listOrigin(deps, origin, place))
-    await copyTree(deps, tree, target, { mayVanish, limitMs });
+    await copyTree(deps, tree, target, { ...manner, limitMs });
   await copyControl(deps, origin, place);
 }
 
@@ -90,7 +90,7 @@ async function copyRunning(deps: StandbyDeps, origin: Origin, place: DrillPlace)
     server,
     async (sql) => {
       await sql(startOnStandbySql(capabilities, label, fast));
-      await copyFiles(deps, origin, place, true);
+      await copyFiles(deps, origin, place, { mayVanish: true, isHurried: false });
       const [row] = await sql(stopOnStandbySql(capabilities));
       return { label: textOf(row?.['labelfile']), map: textOf(row?.['spcmapfile']) };
     },
@@ -126,9 +126,14 @@ async function requireStill({ server, directory }: Origin): Promise<void> {
   });
 }
 
-async function copyStopped(deps: StandbyDeps, origin: Origin, place: DrillPlace): Promise<void> {
+async function copyStopped(
+  deps: StandbyDeps,
+  origin: Origin,
+  place: DrillPlace,
+  isHurried: boolean,
+): Promise<void> {
   const { pgdata } = origin.server;
-  await copyFiles(deps, origin, place, false);
+  await copyFiles(deps, origin, place, { mayVanish: false, isHurried });
   await copyIfThere(deps, join(pgdata, 'backup_label'), join(place.pgdata, 'backup_label'));
   const map = await readFile(join(pgdata, 'tablespace_map'), 'utf8').catch(() => undefined);
   const targets = origin.tablespaces.map((each) => ({ ...each, name: '', isInsidePgdata: false }));
@@ -152,6 +157,7 @@ async function copyWal(
   deps: StandbyDeps,
   { server, directory, archive: { directory: archivedir } }: Origin,
   place: DrillPlace,
+  isHurried: boolean,
 ): Promise<void> {
   const { walDirName } = server.capabilities;
   const archive = await requireArchive(archivedir, directory);
@@ -163,7 +169,8 @@ async function copyWal(
   await mkdir(join(target, 'archive_status'), { recursive: true, mode: 0o700 });
   const files = wal.inPgWal.map(({ text }) => text).filter((text) => !archived.has(text));
   const tree = { root, files, directories: [], bytes: files.length * wal.layout.segmentSize };
-  await copyTree(deps, tree, target, { mayVanish: true, limitMs: deps.settings.drill_time * 1000 });
+  const limitMs = deps.settings.drill_time * 1000;
+  await copyTree(deps, tree, target, { mayVanish: true, isHurried, limitMs });
 }
 
 /** The file that the standby is started with; one that the INI file names is copied to pgdata only then. */
@@ -205,12 +212,21 @@ async function writeOwnRecord({ directory: { record }, way }: Origin, { pgdata }
   await writeRecord(pgdata, { backup, settings });
 }
 
-/** Copies the files of the standby. */
-export async function makeCopy(deps: StandbyDeps, origin: Origin, place: DrillPlace): Promise<void> {
+/**
+ * Copies the files of the standby.
+ *
+ * @param isHurried it was stopped for that
+ */
+export async function makeCopy(
+  deps: StandbyDeps,
+  origin: Origin,
+  place: DrillPlace,
+  isHurried = false,
+): Promise<void> {
   if (origin.way === 'backup') await copyRunning(deps, origin, place);
-  else await copyStopped(deps, origin, place);
+  else await copyStopped(deps, origin, place, isHurried);
   await linkTablespaces(origin, place);
-  await copyWal(deps, origin, place);
+  await copyWal(deps, origin, place, isHurried);
 }
 
 /**

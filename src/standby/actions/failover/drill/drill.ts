@@ -137,7 +137,7 @@ async function copyStopping(drilling: Drilling): Promise<void> {
   const beganMs = deps.monotonicMs();
   try {
     await acting(() => stopStandby(own, origin.server, place, () => requireSame(drilling)));
-    await makeCopy(deps, await observeAgain(origin), place);
+    await makeCopy(deps, await observeAgain(origin), place, true);
   } finally {
     await acting(() => startStandbyAgain(own, place));
     course.stoppedSeconds = (deps.monotonicMs() - beganMs) / 1000;
