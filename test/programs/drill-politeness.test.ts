@@ -15,19 +15,21 @@ async function nicenessOf(postmaster: number): Promise<readonly (number | undefi
   return Promise.all([postmaster, ...(await descendantsOf([postmaster]))].map(sessionNiceness));
 }
 
+/** At the lowest, the test would wait until nobody else needs the processor. */
+const lowered = 3;
 const groupsSessions = existsSync('/proc/self/autogroup');
 
 describe.skipIf(!groupsSessions).each(newestMajors())('the priority of a drill on PostgreSQL %i', (major) => {
   test.override({ major });
 
-  test('is the lowest among sessions, too, and the standby keeps its own', async ({ world }) => {
-    const pair = await makeDrillPair(world, { ini: { drill_nice: undefined, drill_ionice: undefined } });
+  test('is that of its sessions, too, and the standby keeps its own', async ({ world }) => {
+    const pair = await makeDrillPair(world, { ini: { drill_nice: lowered } });
     const { standby } = pair;
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
     await archiveRows(pair, 10);
     await eventually(async () => (await countRows(standby)) === 10);
     const postmaster = standby.postmaster() ?? 0;
-    const before = await nicenessOf(postmaster);
+    const [before] = await nicenessOf(postmaster);
     standby.writeIni({ drill_sql: writeSql(standby, "SELECT pg_sleep(120)::text = '';\n") });
     const running = world.startStandby(standby, ['--drill']);
     const copy = createServer({ ...standby, pgdata: join(drillDirectory(world), 'run', 'pgdata') });
@@ -35,11 +37,12 @@ describe.skipIf(!groupsSessions).each(newestMajors())('the priority of a drill o
       async () => {
         const pid = copy.postmaster();
         const found = pid === undefined ? [] : await nicenessOf(pid);
-        return found.length > 3 && found.every((niceness) => niceness === 19);
+        return found.length > 3 && found.every((niceness) => niceness === lowered);
       },
-      { what: 'the lowest priority of each process of the copy' },
+      { what: 'the lowered priority of each process of the copy' },
     );
-    expect(await nicenessOf(postmaster)).toEqual(before);
+    // Its sessions with clients come and go.
+    expect([...new Set(await nicenessOf(postmaster))]).toEqual([before]);
     running.signal('SIGTERM');
     expectExit(await running.finished, 6);
     expectNothingLeft(world);
