@@ -64,6 +64,7 @@ export const slowFiles: readonly string[] = [
   'old-primary',
   'package',
   'patroni-campaign',
+  'patroni-takeover',
   'rejoin',
   'rejoin-campaign',
   'replay-lag',

@@ -36,20 +36,27 @@ export interface MemberPlace {
   readonly host: Host;
   readonly major: number;
   readonly user: string;
+  /** One that is there already. */
+  readonly server?: Server;
 }
 
-/** `configuration`: what patroni.yml has; JSON is YAML. */
-export function makeMember({ host, major, user }: MemberPlace, configuration: object): PatroniMember {
+/** `configuration`: what patroni.yml has, or its text; JSON is YAML. */
+export function makeMember(place: MemberPlace, configuration: object | string): PatroniMember {
+  const { host, major, user } = place;
   const { directory, env } = host;
   mkdirSync(join(directory, 'etc'), { recursive: true });
   const file = join(directory, 'etc', 'patroni.yml');
-  writeFileSync(file, JSON.stringify(configuration, undefined, 2), { mode: 0o600 });
-  const server = createServer({
-    ...{ major, user, env, port: serverPort },
-    pgdata: join(directory, 'pgdata'),
-    socketDirectory: join(directory, 'run'),
-    log: join(directory, 'postgresql.log'),
-  });
+  const text =
+    typeof configuration === 'string' ? configuration : JSON.stringify(configuration, undefined, 2);
+  writeFileSync(file, text, { mode: 0o600 });
+  const server =
+    place.server ??
+    createServer({
+      ...{ major, user, env, port: serverPort },
+      pgdata: join(directory, 'pgdata'),
+      socketDirectory: join(directory, 'run'),
+      log: join(directory, 'postgresql.log'),
+    });
   const logFile = join(directory, 'patroni.log');
   let running: Running | undefined;
   return {
