@@ -41,7 +41,7 @@ function createPool(context: BackupContext, groups: readonly FileGroup[], compar
     waiting: [...groups],
     bwlimit: shareOf(basebackup_bwlimit, workers),
     progress: trackProgress((event) => {
-      if (event.kind === 'progress') flush.note(event.bytes);
+      if (event.kind === 'progress') flush.note(event);
       context.onEvent(event);
     }),
     flush,

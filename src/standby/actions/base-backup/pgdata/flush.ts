@@ -1,4 +1,5 @@
 import { type BackupContext, runOnCopy } from '../context.ts';
+import type { Amount } from '../progress/events.ts';
 import { copiedRoots } from './pgdata-files.ts';
 
 /** Flushes the file systems of the copy to the disk, including the writes of other processes. */
@@ -9,14 +10,16 @@ export async function flushCopy(context: BackupContext, signal = context.deps.si
 
 /** Flushes the files that exist already while others are copied, so that little remains for the end. */
 export interface FlushMeanwhile {
-  /** Receives the number of bytes that were copied so far. */
-  readonly note: (bytes: number) => void;
+  /** Receives what was copied so far. */
+  readonly note: (copied: Amount) => void;
   /** Waits for the flush in progress. */
   readonly end: () => Promise<void>;
 }
 
 /** Often enough to keep the disk busy, and rarely enough to cost little. */
 const everyBytes = 256 * 1024 * 1024;
+/** For the disk a new file is more than its bytes: its inode, its place in the directory, and both in the journal. */
+const bytesOfFile = 32 * 1024;
 
 /**
  * @param onError receives an error of a flush. The system reports a page that it could not write only once, so the copy
@@ -29,9 +32,10 @@ export function flushMeanwhile(
   let flushed = 0;
   let current: Promise<void> | undefined;
   return {
-    note: (bytes) => {
-      if (current !== undefined || bytes - flushed < everyBytes) return;
-      flushed = bytes;
+    note: ({ bytes, files }) => {
+      const weight = bytes + files * bytesOfFile;
+      if (current !== undefined || weight - flushed < everyBytes) return;
+      flushed = weight;
       current = flush()
         .catch(onError)
         .finally(() => {

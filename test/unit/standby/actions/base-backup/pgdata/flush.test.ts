@@ -4,7 +4,7 @@ import { flushMeanwhile } from '../../../../../../src/standby/actions/base-backu
 const megabyte = 1024 * 1024;
 
 interface Watched {
-  readonly note: (bytes: number) => void;
+  readonly note: (bytes: number, files?: number) => void;
   readonly end: () => Promise<void>;
   readonly errors: unknown[];
   /** Each ends, or fails, one flush. */
@@ -18,7 +18,15 @@ function watched(): Watched {
     new Promise<void>((done, fail) => {
       flushes.push({ done, fail });
     });
-  return { ...flushMeanwhile(flush, (error) => errors.push(error)), errors, flushes };
+  const { note, end } = flushMeanwhile(flush, (error) => errors.push(error));
+  return {
+    note: (bytes, files = 1) => {
+      note({ bytes, files });
+    },
+    end,
+    errors,
+    flushes,
+  };
 }
 
 describe('flushing during the copy', () => {
@@ -26,6 +34,14 @@ describe('flushing during the copy', () => {
     const { note, flushes } = watched();
     for (const bytes of [1, 100, 200]) note(bytes * megabyte);
     expect(flushes).toHaveLength(0);
+  });
+
+  test('begins for many files, however small they are', () => {
+    const { note, flushes } = watched();
+    note(megabyte, 1000);
+    expect(flushes).toHaveLength(0);
+    note(2 * megabyte, 20_000);
+    expect(flushes).toHaveLength(1);
   });
 
   test('is repeated after each further amount, one flush at a time', async () => {
