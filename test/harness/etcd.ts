@@ -29,7 +29,7 @@ function memberOn({ name, address, directory, env }: Host, peers: string): EtcdM
     ...['--listen-peer-urls', `${peer}`, '--initial-advertise-peer-urls', `${peer}`],
     ...['--initial-cluster', peers, '--initial-cluster-state', 'new', '--initial-cluster-token', 'test'],
     // A busy machine must not look like a dead leader.
-    ...['--heartbeat-interval', '300', '--election-timeout', '3000'],
+    ...['--heartbeat-interval', '300', '--election-timeout', '3000', '--pre-vote'],
   ];
   let running: Running | undefined;
   return {
