@@ -17,8 +17,8 @@ import { makeStandby } from './matrix-kit.ts';
 import { expectExit } from './standby-kit.ts';
 import { ownConfiguration } from './switchover-kit.ts';
 
-export const hostNames = ['alpha', 'beta', 'gamma'] as const;
-export type HostName = (typeof hostNames)[number];
+const hostNames = ['alpha', 'beta', 'gamma'] as const;
+type HostName = (typeof hostNames)[number];
 
 /** A command of the page, and the lines that the page shows below it. */
 export interface Typed {

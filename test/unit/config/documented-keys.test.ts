@@ -30,6 +30,7 @@ const walkthroughs = ['how-to.md', 'README.md', 'reference.md'];
 /** Of files of other programs, such as patroni.yml, of the sentinel, and of what `--wal` prints. */
 const otherWords = new Set([
   'vacuumdb',
+  'config_dir',
   'diverged',
   'ini',
   'keep_data',
@@ -54,9 +55,12 @@ interface Wrong {
 type Mention = { readonly key: string; readonly line: number } | { readonly program: Program };
 
 function mentionsIn(file: string, text: string): readonly Mention[] {
-  let isFile = file.endsWith('.sample');
+  const isSample = file.endsWith('.sample');
+  let fence: string | undefined;
   return text.split('\n').flatMap((content, index) => {
-    if (content.startsWith('```')) isFile = !isFile;
+    if (content.startsWith('```')) fence = fence === undefined ? content.slice(3) : undefined;
+    // A block with the name of another language is no INI file.
+    const isFile = isSample || (fence !== undefined && ['', 'ini'].includes(fence));
     const found = [...content.matchAll(inSentence), ...(isFile ? content.matchAll(inFile) : [])];
     return found.map(([, key = '', program]) =>
       program === undefined ? { key, line: index + 1 } : { program: program as Program },
