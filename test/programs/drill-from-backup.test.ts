@@ -9,24 +9,22 @@ import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
 import { allShipped, type BackupPair, backupPair, type BackupPairOptions, snapshot } from './backup-kit.ts';
-import { archiveOf, drill, drillDirectory, expectNothingLeft, settingsOf, writeSql } from './drill-kit.ts';
+import {
+  archiveOf,
+  drill,
+  drillDirectory,
+  drillKeys,
+  expectNothingLeft,
+  settingsOf,
+  writeSql,
+} from './drill-kit.ts';
 import { archiveRows, countRows, expectExit } from './standby-kit.ts';
 
 const fromBackup = '--from-backup';
 
 /** A cold standby, and a directory for drills. */
 async function makeBackupPair(world: World, options: BackupPairOptions = {}): Promise<BackupPair> {
-  const pair = await backupPair(world, {
-    ...options,
-    // On a busy machine a test must not wait until nobody else needs the processor.
-    ini: {
-      drill_dir: drillDirectory(world),
-      drill_reserve: '1MB',
-      drill_nice: 0,
-      drill_ionice: 'off',
-      ...options.ini,
-    },
-  });
+  const pair = await backupPair(world, { ...options, ini: { ...drillKeys(world), ...options.ini } });
   for (const action of ['-I', '-B']) expectExit(await world.cmdStandby(pair.standby, [action]), 0);
   await pair.primary.sql('CREATE TABLE rows (id int PRIMARY KEY)');
   return pair;

@@ -31,18 +31,13 @@ export function drillDirectory(world: World): string {
   return join(world.directory, 'd');
 }
 
+/** The keys of a standby whose drills need not be polite: on a busy machine a test would wait until nobody else needs the processor. */
+export function drillKeys(world: World) {
+  return { drill_dir: drillDirectory(world), drill_reserve: '1MB', drill_nice: 0, drill_ionice: 'off' };
+}
+
 export async function makeDrillPair(world: World, options: PairOptions = {}): Promise<Pair> {
-  return makePair(world, {
-    ...options,
-    // On a busy machine a test must not wait until nobody else needs the processor.
-    ini: {
-      drill_dir: drillDirectory(world),
-      drill_reserve: '1MB',
-      drill_nice: 0,
-      drill_ionice: 'off',
-      ...options.ini,
-    },
-  });
+  return makePair(world, { ...options, ini: { ...drillKeys(world), ...options.ini } });
 }
 
 /** The report of a drill that ends with this exit status, in the form that its schema describes. */
