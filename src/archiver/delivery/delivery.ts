@@ -16,7 +16,8 @@ import { refusalOf, type RemoteShell } from '../../system/ssh.ts';
 import { archiveWork } from '../../verbs/archive-requests.ts';
 import { type DeliveryPlace, inboxOf, nameOfLane } from '../../verbs/scripts/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { isStill, type WalFile } from '../wal/wal-file.ts';
+import { contentBytes, type Outgoing } from '../frames/frame.ts';
+import { isStill } from '../wal/wal-file.ts';
 import { type Answers, type FileAnswer, readAnswers, troubleOf } from './answers.ts';
 import { type OwnPast, screen, type Screened } from './left-guard.ts';
 import type { TakeSegment } from './take-segment.ts';
@@ -53,7 +54,7 @@ export interface Delivery {
   /** Call this before a file can get its name. */
   readonly noteDelivery: () => Promise<void>;
   /** Called with the files that the standby has secured. */
-  readonly noteStored?: (files: readonly WalFile[]) => void;
+  readonly noteStored?: (files: readonly Outgoing[]) => void;
   /** Called with a resume request that is found while files are delivered. */
   readonly noteRequest?: ((request: string) => Promise<unknown>) | undefined;
 }
@@ -61,7 +62,8 @@ export interface Delivery {
 /** Files of one directory, in the order in which they get their names. */
 export interface Batch {
   readonly directory: string;
-  readonly files: readonly WalFile[];
+  /** Either all of them have a frame, or none. */
+  readonly files: readonly Outgoing[];
   /** Compress lightly, because the network is faster than the processors. */
   readonly compressesLightly?: boolean;
   /** Nothing else waits for this standby. */
@@ -77,7 +79,7 @@ export interface Transfer {
 
 export interface BatchResult {
   /** The files that are safe at the standby: complete, flushed, under their names. Always the first ones of the batch. */
-  readonly delivered: readonly WalFile[];
+  readonly delivered: readonly Outgoing[];
   /** The reason why the other files are not safe. */
   readonly trouble: Trouble | undefined;
 }
@@ -204,7 +206,7 @@ export async function transferBatch(
 }
 
 function judge(answers: readonly FileAnswer[], batch: Batch, standby: string): BatchResult {
-  const delivered: WalFile[] = [];
+  const delivered: Outgoing[] = [];
   for (const [index, file] of batch.files.entries()) {
     const { text: name } = file.name;
     const answer = answers[index];
@@ -249,7 +251,7 @@ async function commitFiles(delivery: Delivery, batch: Batch): Promise<BatchResul
   // The transfer may have taken long.
   const forbidden = await delivery.mayDeliver?.();
   if (forbidden !== undefined) return { delivered: [], trouble: forbidden };
-  const files = batch.files.map(({ name, identity }) => ({ name: name.text, size: Number(identity.size) }));
+  const files = batch.files.map((file) => ({ name: file.name.text, size: contentBytes(file) }));
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);
   await delivery.noteDelivery();

@@ -9,7 +9,7 @@ import {
   type LeftTimeline,
   withLeft,
 } from '../../postgres/left-timeline.ts';
-import type { WalFile } from '../wal/wal-file.ts';
+import { contentBytes, type Outgoing } from '../frames/frame.ts';
 import type { Delivery } from './delivery.ts';
 import type { Trouble } from './trouble.ts';
 
@@ -27,11 +27,11 @@ export interface OwnPast {
 
 export interface Screened {
   /** The first files of a batch that need not be refused, in their order. */
-  readonly accepted: readonly WalFile[];
+  readonly accepted: readonly Outgoing[];
   /** Those of them that are sent. */
-  readonly files: readonly WalFile[];
+  readonly files: readonly Outgoing[];
   /** Those of them that no standby needs. */
-  readonly skipped: readonly { readonly file: WalFile; readonly mark: LeftTimeline }[];
+  readonly skipped: readonly { readonly file: Outgoing; readonly mark: LeftTimeline }[];
   /** Why the file after them is refused. */
   readonly trouble: Trouble | undefined;
 }
@@ -47,15 +47,15 @@ function refusedBy({ place }: Delivery, mark: LeftTimeline): Trouble {
   };
 }
 
-export function screen(delivery: Delivery, batch: readonly WalFile[]): Screened {
+export function screen(delivery: Delivery, batch: readonly Outgoing[]): Screened {
   const { sentinel, ownPast } = delivery;
   const marks = (ownPast?.declared ?? []).reduce(withLeft, sentinel?.left ?? []);
   if (marks.length === 0) return { accepted: batch, files: batch, skipped: [], trouble: undefined };
-  const files: WalFile[] = [];
-  const skipped: { file: WalFile; mark: LeftTimeline }[] = [];
+  const files: Outgoing[] = [];
+  const skipped: { file: Outgoing; mark: LeftTimeline }[] = [];
   for (const [index, file] of batch.entries()) {
     // A segment was taken only because it has the size of a segment.
-    const layout = { segmentSize: Number(file.identity.size), walSegmentSkipsFF: false };
+    const layout = { segmentSize: contentBytes(file), walSegmentSkipsFF: false };
     const mark = leftMarkOf(file.name, marks, layout);
     if (mark === undefined) files.push(file);
     else if (leavesBy(ownPast?.forks ?? [], mark)) skipped.push({ file, mark });

@@ -7,9 +7,9 @@ import { type DeliveryPlace, incoming } from '../../verbs/scripts/delivery.ts';
 import { type Delivery, laneId } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import type { Outgoing } from '../frames/frame.ts';
 import { noteStored } from '../ledger/ledger.ts';
 import type { Cluster } from '../wal/cluster.ts';
-import type { WalFile } from '../wal/wal-file.ts';
 import { greet } from './greet.ts';
 import { type Lane, noteDelivery } from './lane.ts';
 import { leadershipOf } from './leadership.ts';
@@ -76,7 +76,7 @@ export async function withDelivery<T>(
       place: placeOf(deps, lane, cluster),
       mayDeliver,
       noteDelivery: () => noteDelivery(lane),
-      noteStored: (files: readonly WalFile[]) => {
+      noteStored: (files: readonly Outgoing[]) => {
         noteStored(lane.ledger, files, deps.now());
       },
     };

@@ -23,7 +23,7 @@ import { mkdir, replacePrivately } from '../../system/files.ts';
 import { appendToJournal, isTime } from '../../system/journal.ts';
 import { type Checked, is, parseJson } from '../../system/json.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import type { WalFile } from '../wal/wal-file.ts';
+import { contentBytes, type Outgoing } from '../frames/frame.ts';
 import { layoutFields, type NewEvent } from './events.ts';
 import { type Range, rangeFields, readRange, withRange, type WrittenRange, writtenRange } from './ranges.ts';
 
@@ -124,10 +124,11 @@ export function openRanges(state: LedgerState): readonly Range[] {
 }
 
 /** Call this for files that the standby has confirmed. */
-export function noteStored(ledger: LedgerMemory, files: readonly WalFile[], atMs: number): void {
+export function noteStored(ledger: LedgerMemory, files: readonly Outgoing[], atMs: number): void {
   if (ledger.pending.length >= mostPending) return;
-  for (const { name, identity } of files) {
-    ledger.pending.push({ name, bytes: Number(identity.size), atMs });
+  for (const file of files) {
+    const { name } = file;
+    ledger.pending.push({ name, bytes: contentBytes(file), atMs });
     if (name.kind !== 'segment') ledger.hasNamed = true;
   }
 }

@@ -1,0 +1,141 @@
+/**
+ * A WAL file compressed by the zstd of the command line. Whoever has a frame can prove its content: zstd verifies the
+ * checksum in it when it unpacks it, and the digest is that of the frame's own bytes.
+ */
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import type { ArchiverSettings } from '../../config/options-archiver.ts';
+import { messageOf } from '../../errors.ts';
+import { describeResult, type RunCommand, succeeded } from '../../system/command.ts';
+import { sizeOf } from '../../system/durable.ts';
+import { removeFile } from '../../system/files.ts';
+import { findProgram } from '../../system/find-program.ts';
+import { isStill, type SeenFile, type WalFile } from '../wal/wal-file.ts';
+import { frameHeaderBytes, parseFrameHeader } from './frame-header.ts';
+
+export interface Frame {
+  readonly path: string;
+  /** The length of the frame itself. */
+  readonly bytes: number;
+  /** SHA-256 of the frame's own bytes, in hexadecimal. */
+  readonly digest: string;
+  /** The length of its content, by the frame's own header. */
+  readonly size: number;
+}
+
+/** A file on its way to a standby. With a frame, the frame travels in its place. */
+export interface Outgoing extends WalFile {
+  readonly frame?: Frame | undefined;
+}
+
+/** The number of bytes that the file has at the standby. */
+export function contentBytes({ identity, frame }: Outgoing): number {
+  return frame?.size ?? Number(identity.size);
+}
+
+/** What is needed to make frames, and to unpack them. */
+export interface FrameTools {
+  readonly run: RunCommand;
+  /** The full path of zstd. */
+  readonly zstd: string;
+}
+
+export type FrameResult =
+  { readonly kind: 'frame'; readonly frame: Frame } | { readonly kind: 'none'; readonly reason: string };
+
+export const frameSuffix = '.zst';
+
+const chunkBytes = 256 * 1024;
+
+/** zstd needs less time than this on any disk and processor that can keep up with a server's WAL. */
+const shortestLimitMs = 60_000;
+const slowestBytesPerMs = 2_000;
+/** A frame that saves less than this part is not worth being unpacked. */
+const leastSaved = 1 / 16;
+
+/** zstd of this host. @returns undefined if there is none */
+export function findZstd({
+  includepath,
+}: Pick<ArchiverSettings, 'includepath'>): Promise<string | undefined> {
+  return findProgram('zstd', includepath);
+}
+
+function limitMs(bytes: number): number {
+  return shortestLimitMs + Math.ceil(bytes / slowestBytesPerMs);
+}
+
+const none = (reason: string): FrameResult => ({ kind: 'none', reason });
+
+/** Reads a whole frame. Throws if the file cannot be read. */
+export async function readFrame(path: string): Promise<FrameResult> {
+  const handle = await open(path, 'r');
+  try {
+    const start = new Uint8Array(frameHeaderBytes);
+    const { bytesRead } = await handle.read(start, 0, start.length, 0);
+    const header = parseFrameHeader(start.subarray(0, bytesRead));
+    if (header.kind === 'no-frame') return none(header.reason);
+    const hash = createHash('sha256');
+    let bytes = 0;
+    for await (const chunk of handle.createReadStream({
+      start: 0,
+      autoClose: false,
+      highWaterMark: chunkBytes,
+    })) {
+      hash.update(chunk as Buffer);
+      bytes += (chunk as Buffer).length;
+    }
+    return { kind: 'frame', frame: { path, bytes, digest: hash.digest('hex'), size: header.size } };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function compress({ run, zstd }: FrameTools, file: SeenFile, target: string): Promise<FrameResult> {
+  const size = Number(file.identity.size);
+  const args = ['-q', '-1', '--check', '--single-thread', '-o', target, '--', file.path];
+  const result = await run({ program: zstd, args }, { limitMs: limitMs(size) });
+  if (!succeeded(result)) return none(`zstd: ${describeResult(result)}`);
+  const read = await readFrame(target);
+  if (read.kind === 'none') return none(`zstd made no frame: ${read.reason}`);
+  if (read.frame.size !== size) return none(`zstd made a frame of ${read.frame.size} bytes, not of ${size}`);
+  if (read.frame.bytes > size * (1 - leastSaved)) return none('it does not become smaller');
+  if (!(await isStill(file))) return none(`${file.path} changed while it was compressed`);
+  return read;
+}
+
+/**
+ * Compresses a file. The frame is complete, has the file's time and mode, and is not flushed. If there is none, nothing is
+ * left at `target`. Never throws because of what zstd or a disk does.
+ */
+export async function makeFrame(tools: FrameTools, file: SeenFile, target: string): Promise<FrameResult> {
+  let result: FrameResult;
+  try {
+    await removeFile(target);
+    result = await compress(tools, file, target);
+  } catch (error) {
+    result = none(messageOf(error));
+  }
+  if (result.kind === 'none') await removeFile(target).catch(() => undefined);
+  return result;
+}
+
+/**
+ * Unpacks a frame into a file that does not exist yet; zstd proves the content. The file is complete, has the frame's time and mode,
+ * and is not flushed.
+ *
+ * @returns why there is no such file; undefined if there is
+ */
+export async function unpackFrame(
+  { run, zstd }: FrameTools,
+  { path, size }: Frame,
+  target: string,
+): Promise<string | undefined> {
+  // A hole would be space that is missing later.
+  const args = ['-q', '-d', '--no-sparse', '-o', target, '--', path];
+  const result = await run({ program: zstd, args }, { limitMs: limitMs(size) });
+  const reason = succeeded(result) ? undefined : `zstd: ${describeResult(result)}`;
+  const bytes = reason === undefined ? await sizeOf(target) : size;
+  if (reason === undefined && bytes === size) return undefined;
+  await removeFile(target).catch(() => undefined);
+  return reason ?? `it unpacked to ${bytes} bytes, not to ${size}`;
+}
