@@ -69,24 +69,37 @@ function place({ socketDirectory, port, user }: Primary): string[] {
 }
 
 /**
- * About 16 MB per unit of scale. A changed row finds space in its own page; otherwise each change would also change an
- * index page.
+ * About 16 MB per unit of scale, most of it in as many tables of equal size as there are `parts`. A changed row finds space
+ * in its own page; otherwise each change would also change an index page.
  */
-export async function fillByPgbench(primary: Primary, scale: number): Promise<void> {
-  await mustRun(clientProgram('pgbench'), ['-q', '-i', '-F', '90', '-s', String(scale), ...place(primary)], {
+export async function fillByPgbench(primary: Primary, scale: number, parts = 0): Promise<void> {
+  const size = ['-F', '90', '-s', String(scale), `--partitions=${String(parts)}`];
+  await mustRun(clientProgram('pgbench'), ['-q', '-i', ...size, ...place(primary)], {
     env: primary.env,
     limitMs: 900_000,
   });
 }
 
-/** Writes to every hundredth page of the large table, and to other pages each time. */
-export async function changeOnePercent(primary: Primary, round: number): Promise<void> {
+/** Changes a row in each page of this table whose number leaves the rest `first` when it is divided by `step`. */
+async function changePages(primary: Primary, table: string, step: number, first: number): Promise<void> {
+  // Where the table has parts, the row is changed in each of them.
   await primary.sql(
-    `UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE ctid = ANY (ARRAY(
-       SELECT format('(%s,%s)', n, 1 + $1::int % 50)::tid FROM generate_series($1::int % 100,
-         (pg_relation_size('pgbench_accounts') / current_setting('block_size')::int - 1)::int, 100) AS n))`,
-    [round],
+    `UPDATE ${table} SET abalance = abalance + 1 WHERE ctid = ANY (ARRAY(
+       SELECT format('(%s,%s)', n, 1 + $1::int % 50)::tid FROM generate_series($1::int % ${String(step)}, (
+         SELECT max(pg_relation_size(oid)) / current_setting('block_size')::int - 1 FROM pg_class
+         WHERE relname LIKE 'pgbench\\_accounts%' AND relkind = 'r')::int, ${String(step)}) AS n))`,
+    [first],
   );
+}
+
+/** Writes to every hundredth page of the large tables, and to other pages each time. */
+export async function changeOnePercent(primary: Primary, round: number): Promise<void> {
+  await changePages(primary, 'pgbench_accounts', 100, round);
+}
+
+/** Writes to every page of one of the large tables: another one each time. */
+export async function changeOneTable(primary: Primary, parts: number, round: number): Promise<void> {
+  await changePages(primary, `pgbench_accounts_${String(1 + (round % parts))}`, 1, round);
 }
 
 /** Makes tables of one page, in transactions that do not need too many locks. */

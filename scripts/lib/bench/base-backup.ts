@@ -3,6 +3,7 @@ import { messageOf } from '../../../src/errors.ts';
 import {
   type BackupSite,
   changeOnePercent,
+  changeOneTable,
   fillByPgbench,
   makeFiles,
   makeTables,
@@ -15,7 +16,7 @@ import { startMeter, type Usage } from './measure.ts';
 import { megabytes, ratio, seconds, type Table } from './report.ts';
 import { median } from './statistics.ts';
 
-type Case = 'first' | 'again' | 'tables' | 'few files' | 'many files';
+type Case = 'first' | 'again' | 'one table' | 'tables' | 'few files' | 'many files';
 
 interface Sample extends Usage {
   readonly seconds: number;
@@ -56,6 +57,9 @@ async function measure(
   samples.set(tool.name, ofTool.set(name, [...(ofTool.get(name) ?? []), sample]));
 }
 
+/** One of them is 1 % of the files. */
+const largeTables = 100;
+
 async function firstAndAgain(
   context: BenchContext,
   site: BackupSite,
@@ -76,6 +80,9 @@ async function firstAndAgain(
       // A tool that removes the old copy first gets the memory that the copy occupied.
       await settle(site, 0);
       await measure(context, samples, tool, 'again', () => tool.again(site));
+      await changeOneTable(site.primary, largeTables, changes);
+      await settle(site, 0);
+      await measure(context, samples, tool, 'one table', () => tool.again(site));
       tool.clear(site);
     }
   }
@@ -85,12 +92,16 @@ async function firstAndAgain(
 const smallMegabytes = 1_000;
 
 async function manyTables(context: BenchContext, site: BackupSite, samples: Samples): Promise<void> {
-  for (const tool of chosenTools(context)) {
-    await tool.prepare?.(site);
-    tool.clear(site);
-    await settle(site, smallMegabytes);
-    await measure(context, samples, tool, 'tables', () => tool.first(site));
-    tool.clear(site);
+  const tools = chosenTools(context);
+  for (const tool of tools) await tool.prepare?.(site);
+  for (let round = 1; round <= context.options.backupRounds; round += 1) {
+    for (const tool of inTurn(tools, round)) {
+      if (round > 1 && tool.isAside === true) continue;
+      tool.clear(site);
+      await settle(site, smallMegabytes);
+      await measure(context, samples, tool, 'tables', () => tool.first(site));
+      tool.clear(site);
+    }
   }
 }
 
@@ -112,7 +123,7 @@ export async function measureBaseBackup(context: BenchContext): Promise<Table> {
   const samples: Samples = new Map();
   const bytes = await withBackupSite(
     major,
-    (primary) => fillByPgbench(primary, options.backupScale),
+    (primary) => fillByPgbench(primary, options.backupScale, largeTables),
     async (site) => {
       const size = await site.primary.value('SELECT sum(pg_database_size(oid)) FROM pg_database');
       await firstAndAgain(context, site, Number(size), samples);
@@ -153,8 +164,11 @@ function tableOf(context: BenchContext, samples: Samples, bytes: number): Table 
     seconds(of(name, 'again', 'seconds')),
     by('pg_basebackup-tls', name, 'again'),
     by('pg_basebackup', name, 'again'),
+    seconds(of(name, 'one table', 'seconds')),
+    by('pg_basebackup', name, 'one table'),
     seconds(of(name, 'tables', 'seconds')),
-    by('pg_basebackup-tls', name, 'tables'),
+    by('pg_basebackup', name, 'tables'),
+    by('rsync-az', name, 'tables'),
     seconds(of(name, 'first', 'cpuSeconds')),
     megabytes(of(name, 'first', 'peakMemoryMb')),
     megabytes(of(name, 'few files', 'peakMemoryMb')),
@@ -164,7 +178,8 @@ function tableOf(context: BenchContext, samples: Samples, bytes: number): Table 
     title: `Base backup of ${(bytes / 1e9).toFixed(1)} GB, a pgbench database of scale ${String(backupScale)}`,
     note:
       `Medians of ${String(backupRounds)} (rsync -a, pgBackRest: once); all with a fast checkpoint, all flushed, each first copy into an empty directory. Again: after 1 % of the ` +
-      `pages changed (pg_basebackup has to empty its directory first, which is counted). Tables: ${String(backupTables)} of one page, once. The columns ÷ say how many times what pg_basebackup over ` +
+      `pages of all large tables changed; one table: after all pages of one of the ${String(largeTables)} large tables changed (pg_basebackup has to empty its directory first, which is counted). ` +
+      `Tables: ${String(backupTables)} of one page. The columns ÷ say how many times what pg_basebackup over ` +
       `TLS, pg_basebackup without encryption, or rsync -az takes. The last two: memory with a fresh cluster's files alone, and with ${String(backupFiles)} more.`,
     columns: [
       'tool',
@@ -175,8 +190,11 @@ function tableOf(context: BenchContext, samples: Samples, bytes: number): Table 
       'again',
       '÷ TLS',
       '÷ plain',
+      'one table',
+      '÷ plain',
       'tables',
-      '÷ TLS',
+      '÷ plain',
+      '÷ -az',
       'CPU',
       'memory',
       'few files',
