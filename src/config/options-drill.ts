@@ -56,7 +56,8 @@ export const drillOptions = {
     range: [0, 19],
     ...drill,
     default: '19',
-    summary: 'the niceness of all that a drill runs, the server on its copy included, and of its sessions',
+    summary:
+      'the niceness of all that a drill runs, the server on its copy included, and of its sessions; above 0, a drill keeps to half of the processors',
   },
   drill_ionice: {
     kind: 'choice',

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { descendantsOf } from '../../src/system/processes.ts';
+import { allowedProcessors, halfOf } from '../../src/system/processors.ts';
 import { sessionNiceness } from '../../src/system/session-priority.ts';
 import { eventually } from '../harness/eventually.ts';
 import { newestMajors } from '../harness/postgres-programs.ts';
@@ -13,6 +14,12 @@ import { archiveRows, countRows, expectExit } from './standby-kit.ts';
 /** Of a server's processes, each of which has a session of its own. */
 async function nicenessOf(postmaster: number): Promise<readonly (number | undefined)[]> {
   return Promise.all([postmaster, ...(await descendantsOf([postmaster]))].map(sessionNiceness));
+}
+
+async function processorsOf(postmaster: number): Promise<readonly string[]> {
+  const pids = [postmaster, ...(await descendantsOf([postmaster]))];
+  const lists = (await Promise.all(pids.map(allowedProcessors))).filter((list) => list.length > 0);
+  return [...new Set(lists.map((list) => list.join()))];
 }
 
 /** At the lowest, the test would wait until nobody else needs the processor. */
@@ -41,6 +48,9 @@ describe.skipIf(!groupsSessions).each(newestMajors())('the priority of a drill o
       },
       { what: 'the lowered priority of each process of the copy' },
     );
+    const all = await allowedProcessors(process.pid);
+    expect(await processorsOf(copy.postmaster() ?? 0)).toEqual([halfOf(all).join()]);
+    expect(await processorsOf(postmaster)).toEqual([all.join()]);
     // Its sessions with clients come and go.
     expect([...new Set(await nicenessOf(postmaster))]).toEqual([before]);
     running.signal('SIGTERM');
