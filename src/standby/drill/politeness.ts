@@ -18,7 +18,7 @@ import type { DrillPlace } from './place.ts';
 async function leaveHalf({ run }: Pick<StandbyDeps, 'run'>): Promise<void> {
   const { pid } = process;
   const allowed = await allowedProcessors(pid);
-  // A system without taskset(1) goes on as it is.
+  // A system without taskset(1) leaves all processors to it.
   if (allowed.length > 1) await run(keepTo(pid, halfOf(allowed)), { limitMs: 5_000 });
 }
 
