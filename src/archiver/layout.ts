@@ -10,6 +10,8 @@ export function layoutOf(archiveDirectory: string) {
     privateDirectory,
     /** Unfinished copies, named `PID.NAME`. */
     temporary: join(privateDirectory, 'tmp'),
+    /** Queued segments that are unpacked for a standby, in directories named `PID.NONCE`. */
+    unpacked: join(privateDirectory, 'unpacked'),
     systemIdentifier: join(privateDirectory, 'system_identifier'),
   };
 }

@@ -180,6 +180,14 @@ export const archiverOptions = {
     detail:
       '`block`: archive_command fails and PostgreSQL keeps its WAL. `abandon`: a standby that has accepted nothing for `ssh_timeout` seconds is abandoned: its queue is freed, and it needs a new base backup.',
   },
+  queue_compress: {
+    kind: 'boolean',
+    ...shipping,
+    default: 'no',
+    summary: 'whether segments are compressed in the queues, by zstd on this host',
+    detail:
+      'A queue then takes about a tenth of the space, and has files named SEGMENT.zst. A segment that cannot be compressed is queued as it is. See [compressed queues](shipping.md#compressed-queues).',
+  },
   ship_bwlimit: {
     kind: 'size',
     ...shipping,

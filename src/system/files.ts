@@ -3,7 +3,7 @@
  * these flushes: a file that must outlive a crash goes through `durable.ts`, or its caller flushes the directory.
  */
 import { constants } from 'node:fs';
-import { appendFile, chmod, copyFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
@@ -71,12 +71,22 @@ export async function writePublicly(path: string, content: string): Promise<void
   }
 }
 
+/** A directory that no other user can enter, with those above it. */
+export async function makePrivateDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+/** A new directory that no other user can enter. The caller removes it. */
+export function makeTemporaryDirectory(prefix: string): Promise<string> {
+  return mkdtemp(join(tmpdir(), prefix));
+}
+
 /** A directory that no other user can enter, for as long as `use` runs. */
 export async function withTemporaryDirectory<T>(
   prefix: string,
   use: (directory: string) => Promise<T>,
 ): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), prefix));
+  const directory = await makeTemporaryDirectory(prefix);
   try {
     return await use(directory);
   } finally {

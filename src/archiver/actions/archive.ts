@@ -8,7 +8,7 @@ import { type LaneOutcome, shipToStandby } from '../lane/ship-to-all.ts';
 import { readLaneState } from '../lane/state.ts';
 import { askShipper, type ShipperAccess } from '../markers/ask.ts';
 import { sayNews } from '../markers/news.ts';
-import { withLocalCopy } from '../queue/queue.ts';
+import { createCopier, withLocalCopy } from '../queue/local-copy.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { readPinnedCluster } from '../wal/cluster.ts';
 import { checkWalFile, locateWalFile, type WalFile } from '../wal/wal-file.ts';
@@ -121,7 +121,7 @@ export async function archiveFile(deps: ArchiverDeps, path: string, shipper?: Sh
   await withdrawEndedProofs(deps, cluster);
   if (shipper !== undefined && (await askShipper(deps, shipper, cluster, file)) === 'safe') return;
   await removeDeadTemporaries(layout);
-  const shipped = await withLocalCopy(file, layout.temporary, deps.pid, (copy) => {
+  const shipped = await withLocalCopy(createCopier(deps), file, (copy) => {
     const ship = async (lane: Lane): Promise<Shipped> => {
       const beginPace = () => paceOf(deps, file, lane);
       return { lane, outcome: await shipToStandby({ deps, lane, file, cluster, copy, beginPace }) };

@@ -14,6 +14,7 @@ import { findUnconfirmed } from '../lane/own-forks.ts';
 import { readLaneState } from '../lane/state.ts';
 import { mentionEarlierRelease } from '../queue/earlier-release.ts';
 import { mentionLeftoverQueues } from '../queue/leftover-queues.ts';
+import { findNoCompression } from '../queue/queued-frame.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
 import { warnOfUntestedRelease } from '../wal/release.ts';
@@ -89,6 +90,8 @@ export async function checkConfiguration(
   const expected = [...listExpectedPaths(archiverOptions, settings), ...ownPrograms(settings)];
   await requirePaths(expected, settings.includepath);
   await requireClosedIni();
+  const missing = await findNoCompression(settings);
+  if (missing !== undefined) deps.log.warning(missing.message, { hint: missing.hint });
   await warnOfUntestedRelease(deps);
   await checkPinned(deps);
   await mentionEarlierRelease(deps);

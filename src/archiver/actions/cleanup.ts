@@ -1,4 +1,4 @@
-import { removeFile } from '../../system/files.ts';
+import { removeTree } from '../../system/files.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
 import { findDeadTemporaries } from '../queue/temporaries.ts';
@@ -10,7 +10,7 @@ export async function cleanUp(deps: ArchiverDeps, options: ActionOptions): Promi
   await requirePinnedDirectory(layout);
   const found = await findDeadTemporaries(layout, lanesOf(deps));
   for (const path of found) {
-    if (!options.dryRun) await removeFile(path);
+    if (!options.dryRun) await removeTree(path);
     report(`${options.dryRun ? 'Would remove' : 'Removed'} ${path}`);
   }
   if (found.length === 0) report('Nothing to clean up');

@@ -14,6 +14,7 @@ import { runningDataDirectories } from '../../system/postmaster.ts';
 import { callersOf, readScheduled } from '../../system/units.ts';
 import { shipperPlaces } from '../markers/places.ts';
 import { findLeftovers } from '../queue/leftover-queues.ts';
+import { findNoCompression } from '../queue/queued-frame.ts';
 import { observeCondition } from '../status/facts.ts';
 import { judgeLane } from '../status/judge.ts';
 import { readCluster } from '../wal/cluster.ts';
@@ -27,14 +28,18 @@ export function ownPrograms({ ssh, standbys }: ArchiverCheck['deps']['settings']
     .map((standby) => ({ key: `[${standby.name}] ssh`, kind: 'program', path: standby.ssh.program }));
 }
 
-export function checkOwnPaths({ deps: { settings } }: ArchiverCheck): Promise<readonly Verdict[]> {
+export async function checkOwnPaths({ deps: { settings } }: ArchiverCheck): Promise<readonly Verdict[]> {
   const expected: readonly ExpectedPath[] = [
     ...listExpectedPaths(archiverOptions, settings),
     // Shipping does not need it, but every question to the server does.
     { key: 'psql', kind: 'program', path: settings.psql.program },
     ...ownPrograms(settings),
   ];
-  return checkPaths(expected, settings.includepath);
+  const paths = await checkPaths(expected, settings.includepath);
+  const missing = await findNoCompression(settings);
+  return missing === undefined
+    ? paths
+    : [...paths, of('queue_compress', failure(missing.message, missing.hint))];
 }
 
 export async function checkIniFile({ iniFile }: ArchiverCheck): Promise<Verdict> {

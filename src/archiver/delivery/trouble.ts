@@ -27,6 +27,8 @@ export const troubleSeverities = {
   'marks-changed': 'warning',
   /** A file of the same name with other contents exists there. */
   conflict: 'critical',
+  /** A compressed file in the queue is damaged, and pg_wal does not have that segment any more. */
+  damaged: 'critical',
   /** This server is itself a standby, and the file does not exist there yet. */
   'in-recovery': 'critical',
   /** Patroni runs the server here, and does not hold the leader's lock. */

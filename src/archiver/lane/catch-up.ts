@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
 import type { WalName } from '../../postgres/wal-name.ts';
-import { exists, readIfExists, systemErrorCode, writeDurably } from '../../system/durable.ts';
+import { readIfExists, systemErrorCode, writeDurably } from '../../system/durable.ts';
 import { quoted } from '../../system/printable.ts';
 import type { StandbyCommand } from '../../system/sentinel.ts';
 import { besideOf } from '../../system/ssh-beside.ts';
@@ -10,6 +10,7 @@ import { callVerb } from '../../verbs/call.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
 import { type Batch, type BatchResult, type Delivery, sendBatch } from '../delivery/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { isInQueue } from '../queue/queue.ts';
 import { readArchiveWal } from '../wal/archive-wal.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
 import { findOwnArchive } from '../wal/own-archive.ts';
@@ -203,9 +204,9 @@ export function takeHoldings(catchUp: CatchUp, holdings: Holdings): string | und
 const mostWaits = 3;
 
 /** This lane's queue or PostgreSQL will bring it. */
-async function comesByItself({ queue }: Lane, { own, waits }: CatchUp, { text }: WalName): Promise<boolean> {
-  if (await exists(join(queue, text))) return true;
-  return waits < mostWaits && isReady(own.directory, text);
+async function comesByItself({ queue }: Lane, { own, waits }: CatchUp, name: WalName): Promise<boolean> {
+  if (await isInQueue(queue, name)) return true;
+  return waits < mostWaits && isReady(own.directory, name.text);
 }
 
 /** Nothing else delivers meanwhile: what PostgreSQL has ready is sent as well. */

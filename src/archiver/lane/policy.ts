@@ -8,8 +8,9 @@ import { systemErrorCode } from '../../system/durable.ts';
 import { type Log, logFailure } from '../../system/log.ts';
 import type { Trouble, TroubleKind } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { enqueue, listQueue, type LocalCopy, measureQueue, type QueueUse } from '../queue/queue.ts';
-import type { WalFile } from '../wal/wal-file.ts';
+import { enqueue } from '../queue/enqueue.ts';
+import type { LocalCopy } from '../queue/local-copy.ts';
+import { listQueue, measureQueue, type QueueUse } from '../queue/queue.ts';
 import type { Lane } from './lane.ts';
 import type { Finding } from './modes.ts';
 import { hasAllWal, type LaneState } from './state.ts';
@@ -153,12 +154,11 @@ export async function requireRoom(
 export async function queueWithinLimits(
   deps: ArchiverDeps,
   lane: Lane,
-  { name, identity }: WalFile,
   copy: LocalCopy,
   remembered?: QueueUse,
 ): Promise<QueueUse | undefined> {
-  const use = await requireRoom(deps, lane, Number(identity.size), remembered);
-  await enqueue(copy, name, lane);
+  const use = await requireRoom(deps, lane, await copy.bytes(), remembered);
+  await enqueue(deps, copy, lane);
   return use;
 }
 

@@ -4,6 +4,8 @@ import { type Batch, type BatchResult, type Delivery, sendBatch } from '../deliv
 import { type BatchSource, sendBatches } from '../delivery/pipeline.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { contentBytes, type Outgoing } from '../frames/frame.ts';
+import { type FromQueue, nextFromQueue } from '../queue/outgoing.ts';
 import { isQueueEmpty, listQueue, removeFromQueue } from '../queue/queue.ts';
 import { type WalFile, walFileAt } from '../wal/wal-file.ts';
 import type { Lane } from './lane.ts';
@@ -18,8 +20,8 @@ const keptNames = 2_048;
 const slowestBytesPerMs = 32;
 const shortestTransferMs = 60_000;
 
-export function bytesOf(files: readonly WalFile[]): number {
-  return files.reduce((sum, { identity }) => sum + Number(identity.size), 0);
+export function bytesOf(files: readonly Outgoing[]): number {
+  return files.reduce((sum, file) => sum + contentBytes(file), 0);
 }
 
 /** The time limit of a transfer that nobody waits for. */
@@ -33,15 +35,14 @@ export interface Pace extends Partial<Pick<BatchSource, 'limitMs' | 'width' | 't
   readonly mayContinue: () => boolean | Promise<boolean>;
   /** Whether to compress lightly, because the network is faster than the processors. */
   readonly compressesLightly?: () => boolean;
-  readonly delivered?: (files: readonly WalFile[]) => void;
+  /** `queuedBytes`: what they took in the queue. */
+  readonly delivered?: (files: readonly Outgoing[], queuedBytes: number) => void;
 }
 
-/** The first files of the list that make one batch; at least one. */
-async function nextBatch(
-  directory: string,
-  names: readonly WalName[],
-  compressesLightly: boolean,
-): Promise<Batch> {
+type Names = readonly [WalName, ...WalName[]];
+
+/** The first files of the list that make one batch, from pg_wal; at least one. */
+async function nextFromWal(directory: string, names: Names, compressesLightly: boolean): Promise<FromQueue> {
   const files: WalFile[] = [];
   let bytes = 0;
   for (const name of names.slice(0, batchFiles)) {
@@ -50,41 +51,85 @@ async function nextBatch(
     if (files.length > 0 && bytes > batchBytes) break;
     files.push(file);
   }
-  return { directory, files, compressesLightly };
+  const release = (): Promise<void> => Promise.resolve();
+  return { kind: 'batch', batch: { directory, files, compressesLightly }, release };
 }
 
+/** Files that are sent by their names. */
+interface Listed {
+  readonly list: () => Promise<readonly WalName[]>;
+  /** The first of these files that make one batch; at least one. */
+  readonly take: (names: Names, compressesLightly: boolean) => Promise<FromQueue>;
+  /** Notes that these are safe. Returns what they took in a queue. */
+  readonly safe: (files: readonly Outgoing[]) => Promise<number>;
+}
+
+/** Why no more is taken from a list, although the list has more. */
+type Stop = { readonly trouble: Trouble } | { readonly error: unknown };
+
 /** The listed files, until there are none or the pace says no. They are listed again when the list is used up. */
-function listedSource(
-  directory: string,
-  list: () => Promise<readonly WalName[]>,
-  pace: Pace,
-  safe: (files: readonly WalFile[]) => Promise<void>,
-): BatchSource {
+function listedSource({ list, take, safe }: Listed, pace: Pace) {
   let names: readonly WalName[] = [];
   let uncommitted = 0;
+  const state = { stop: undefined as Stop | undefined };
+  const releases = new Map<Batch, () => Promise<void>>();
+  const releasing: Promise<void>[] = [];
   const next = async (): Promise<Batch | undefined> => {
     // Without a width, the next batch waits for the proof that the last one is safe: it may be the end.
-    if (pace.width === undefined && uncommitted > 0) return undefined;
+    if (state.stop !== undefined || (pace.width === undefined && uncommitted > 0)) return undefined;
     if (!(await pace.mayContinue())) return undefined;
     // A file that is being sent is still in the directory: listed now, it would be sent twice.
     if (names.length === 0 && uncommitted === 0) names = await list();
-    if (names.length === 0) return undefined;
-    const batch = await nextBatch(directory, names, pace.compressesLightly?.() ?? false);
+    const [first, ...rest] = names;
+    if (first === undefined) return undefined;
+    const taken = await take([first, ...rest], pace.compressesLightly?.() ?? false);
+    if (taken.kind === 'stuck') {
+      state.stop = taken;
+      return undefined;
+    }
+    const { batch, release } = taken;
+    releases.set(batch, release);
     names = names.slice(batch.files.length);
     uncommitted += 1;
     return batch;
   };
-  return {
-    next,
-    transferred: (batch, tookMs) => pace.transferred?.(batch, tookMs),
+  const source: BatchSource = {
+    next: () =>
+      next().catch((error: unknown) => {
+        // The batches that travel already end first.
+        state.stop = { error };
+        return undefined;
+      }),
+    transferred: (batch, tookMs) => {
+      const release = releases.get(batch);
+      releases.delete(batch);
+      if (release !== undefined) releasing.push(release().catch(() => undefined));
+      pace.transferred?.(batch, tookMs);
+    },
     committed: async (_, { delivered }) => {
-      await safe(delivered);
+      const queuedBytes = await safe(delivered);
       uncommitted -= 1;
-      if (delivered.length > 0) pace.delivered?.(delivered);
+      if (delivered.length > 0) pace.delivered?.(delivered, queuedBytes);
     },
     limitMs: pace.limitMs ?? transferLimitMs,
     width: pace.width ?? (() => 1),
   };
+  return { source, stop: () => state.stop, released: () => Promise.all(releasing) };
+}
+
+/** Sends the listed files. If one cannot be sent from where it lies, those before it are. */
+async function sendListed(
+  deps: ArchiverDeps,
+  delivery: Delivery,
+  listed: Listed,
+  pace: Pace,
+): Promise<Trouble | undefined> {
+  const { source, stop, released } = listedSource(listed, pace);
+  const trouble = await sendBatches(deps, delivery, source).finally(released);
+  const why = stop();
+  if (trouble !== undefined || why === undefined) return trouble;
+  if ('error' in why) throw why.error;
+  return why.trouble;
 }
 
 export interface QueueResult {
@@ -96,20 +141,26 @@ export interface QueueResult {
 /** Sends what the queue holds, oldest first, and removes what the standby has secured. */
 export async function sendQueue(
   deps: ArchiverDeps,
-  { queue }: Lane,
+  lane: Lane,
   delivery: Delivery,
   pace: Pace,
 ): Promise<QueueResult> {
+  const { queue } = lane;
+  const limits = { files: batchFiles, bytes: batchBytes };
   let sent = 0;
-  const list = (): Promise<readonly WalName[]> => listQueue(queue, keptNames);
-  const source = listedSource(queue, list, pace, async (files) => {
-    await removeFromQueue(
-      queue,
-      files.map(({ name }) => name),
-    );
-    sent += files.length;
-  });
-  const trouble = await sendBatches(deps, delivery, source);
+  const listed: Listed = {
+    list: () => listQueue(queue, keptNames),
+    take: (names, compressesLightly) =>
+      nextFromQueue({ deps, lane, limits, takesFrames: false, compressesLightly }, names),
+    safe: (files) => {
+      sent += files.length;
+      return removeFromQueue(
+        queue,
+        files.map(({ name }) => name),
+      );
+    },
+  };
+  const trouble = await sendListed(deps, delivery, listed, pace);
   return { sent, isEmpty: trouble === undefined && (await isQueueEmpty(queue)), trouble };
 }
 
@@ -134,11 +185,15 @@ export async function sendStopped(
     left = [];
     return Promise.resolve(listed);
   };
-  const source = listedSource(directory, list, pace, (files) => {
-    for (const { name } of files) shipped.add(name.text);
-    return Promise.resolve();
-  });
-  const trouble = await sendBatches(deps, delivery, source);
+  const listed: Listed = {
+    list,
+    take: (some, compressesLightly) => nextFromWal(directory, some, compressesLightly),
+    safe: (files) => {
+      for (const { name } of files) shipped.add(name.text);
+      return Promise.resolve(0);
+    },
+  };
+  const trouble = await sendListed(deps, delivery, listed, pace);
   return { shipped, trouble };
 }
 

@@ -3,7 +3,8 @@ import type { Delivery } from '../delivery/delivery.ts';
 import type { Concern, Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { writeLedger } from '../ledger/ledger.ts';
-import { isQueueEmpty, type LocalCopy } from '../queue/queue.ts';
+import type { LocalCopy } from '../queue/local-copy.ts';
+import { isQueueEmpty } from '../queue/queue.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import { pollAbandoned } from './abandonment.ts';
@@ -101,9 +102,9 @@ function findingOfAttempt(
   return { health: 'behind', reason: 'its queue is being sent', ...more };
 }
 
-async function tryEnqueue({ deps, lane, file, copy }: Shipment): Promise<PitrError | undefined> {
+async function tryEnqueue({ deps, lane, copy }: Shipment): Promise<PitrError | undefined> {
   try {
-    await queueWithinLimits(deps, lane, file, copy);
+    await queueWithinLimits(deps, lane, copy);
     return undefined;
   } catch (error) {
     if (error instanceof PitrError) return error;
@@ -180,9 +181,9 @@ async function shipUnderLock(shipment: Shipment): Promise<LaneOutcome> {
 const shortLockMs = 2_000;
 
 /** Another process is sending on this lane: it will find the file that is queued now, or the next call will. */
-async function queueBesideAnother({ deps, lane, file, copy, cluster }: Shipment): Promise<LaneOutcome> {
+async function queueBesideAnother({ deps, lane, copy, cluster }: Shipment): Promise<LaneOutcome> {
   if (cluster.isInRecovery) throw new PitrError(`standby ${lane.name}: another process is sending`);
-  await queueWithinLimits(deps, lane, file, copy);
+  await queueWithinLimits(deps, lane, copy);
   return { kind: 'queued', trouble: undefined };
 }
 

@@ -6,6 +6,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError, refusal } from '../../errors.ts';
+import { fileNameOf } from '../../postgres/queued-name.ts';
 import { type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { exists, fsyncPath, readIfExists, systemErrorCode } from '../../system/durable.ts';
 import { removeFile, rename } from '../../system/files.ts';
@@ -17,7 +18,10 @@ import { readLaneState } from '../lane/state.ts';
 import type { Layout } from '../layout.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { checkWalFile, type WalFile, walFileAt } from '../wal/wal-file.ts';
-import { enqueue, listQueue } from './queue.ts';
+import { enqueue } from './enqueue.ts';
+import { plainCopy } from './local-copy.ts';
+import { filesInQueue, type QueuedFile } from './queue.ts';
+import { withUnpacked } from './queued-frame.ts';
 
 const pidFileName = 'cmd_queue.pid';
 
@@ -90,31 +94,39 @@ async function checkAndFlush(file: WalFile, cluster: Cluster, pgdata: string): P
 interface Queued {
   readonly standby: string;
   readonly queue: string;
-  readonly name: WalName;
+  readonly file: QueuedFile;
   readonly problem: string | undefined;
 }
 
+/** A frame is of this release, but the note of the cluster may be gone. */
+async function checkQueued(deps: ArchiverDeps, file: QueuedFile, cluster: Cluster): Promise<void> {
+  const { pgdata } = deps.settings;
+  const { name, path } = file;
+  if (!file.isFrame) return checkAndFlush(await walFileAt(path, name), cluster, pgdata);
+  await withUnpacked(deps, file, async (plain) =>
+    checkWalFile(await walFileAt(plain, name), cluster, pgdata),
+  );
+  await fsyncPath(path);
+}
+
 async function checkQueue(
-  { settings: { pgdata } }: ArchiverDeps,
+  deps: ArchiverDeps,
   { queue, name: standby }: Lane,
   cluster: Cluster,
 ): Promise<readonly Queued[]> {
   const checked: Queued[] = [];
-  for (const name of await listQueue(queue)) {
-    const problem = await checkAndFlush(await walFileAt(join(queue, name.text), name), cluster, pgdata).then(
-      () => undefined,
-      messageOf,
-    );
-    checked.push({ standby, queue, name, problem });
+  for (const file of await filesInQueue(queue)) {
+    const problem = await checkQueued(deps, file, cluster).then(() => undefined, messageOf);
+    checked.push({ standby, queue, file, problem });
   }
   if (checked.length > 0) await fsyncPath(queue);
   return checked;
 }
 
 /** A file that is no WAL of this cluster would be sent like any other: it gets a name that is none of WAL. */
-async function setAside({ queue, name, standby, problem }: Queued): Promise<string> {
-  const aside = join(queue, `.${name.text}.unusable`);
-  await rename(join(queue, name.text), aside);
+async function setAside({ queue, file, standby, problem }: Queued): Promise<string> {
+  const aside = join(queue, `.${fileNameOf(file)}.unusable`);
+  await rename(file.path, aside);
   await fsyncPath(queue);
   return `${problem ?? ''}; it is kept as "${aside}", and standby ${standby} does not get it`;
 }
@@ -146,14 +158,16 @@ export async function takeQueues(
 
 /** Does what cmd_queue would have done: a link in each queue, then the file itself goes. */
 async function sort(
-  { layout: { root }, settings: { pgdata } }: ArchiverDeps,
+  deps: ArchiverDeps,
   lanes: readonly Lane[],
   cluster: Cluster,
   name: WalName,
 ): Promise<void> {
+  const { root } = deps.layout;
+  const { pgdata } = deps.settings;
   const file = await walFileAt(join(root, name.text), name);
   await checkAndFlush(file, cluster, pgdata);
-  for (const lane of lanes) await enqueue({ path: () => Promise.resolve(file.path) }, name, lane);
+  for (const lane of lanes) await enqueue(deps, plainCopy(file), lane);
   await removeFile(file.path);
 }
 

@@ -1,105 +1,44 @@
+/** A standby's queue: complete, flushed WAL files. A segment lies there under its own name, as a frame, or in both forms. */
 import { opendir, readdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
+import {
+  fileNameOf,
+  frameSuffix,
+  parseQueuedName,
+  queuedAmong,
+  type QueuedName,
+} from '../../postgres/queued-name.ts';
 import { parseWalName, type WalName } from '../../postgres/wal-name.ts';
-import { sha256Of } from '../../system/digest.ts';
-import { copyDurably, fsyncPath, linkDurably, sizeOf, systemErrorCode } from '../../system/durable.ts';
-import { mkdir, removeFile } from '../../system/files.ts';
-import type { Lane } from '../lane/lane.ts';
-import { identityOf, isUnchanged, type WalFile } from '../wal/wal-file.ts';
+import { exists, fsyncPath, sizeOf, systemErrorCode } from '../../system/durable.ts';
+import { removeFile } from '../../system/files.ts';
 
-/** One complete, flushed copy of a file, made on first use; every queue that needs the file gets a hard link. */
-export interface LocalCopy {
-  readonly path: () => Promise<string>;
+/** A file as it lies in a queue. */
+export interface QueuedFile extends QueuedName {
+  readonly path: string;
 }
 
-async function copyUnchanged(file: WalFile, target: string): Promise<string> {
-  await removeFile(target);
-  await copyDurably(file.path, target);
-  if (isUnchanged(await identityOf(file.path), file.identity)) return target;
-  throw new PitrError(`"${file.path}" changed while it was copied`);
+/** The place of a file in this queue; whether there is one is another question. */
+export function queuedFile(queue: string, name: WalName, isFrame: boolean): QueuedFile {
+  return { name, isFrame, path: join(queue, fileNameOf({ name, isFrame })) };
 }
 
-/** Passes `use` a copy in the directory of temporary files, and removes it afterwards: the links stay. */
-export async function withLocalCopy<T>(
-  file: WalFile,
-  temporary: string,
-  pid: number,
-  use: (copy: LocalCopy) => Promise<T>,
-): Promise<T> {
-  const target = join(temporary, `${pid}.${file.name.text}`);
-  let made: Promise<string> | undefined;
-  try {
-    return await use({ path: () => (made ??= copyUnchanged(file, target)) });
-  } finally {
-    if (made !== undefined) await removeFile(target).catch(() => undefined);
+/** The forms of this file that are there, the plain one first. */
+export async function formsInQueue(queue: string, name: WalName): Promise<readonly QueuedFile[]> {
+  const forms: QueuedFile[] = [];
+  for (const isFrame of name.kind === 'segment' ? [false, true] : [false]) {
+    const file = queuedFile(queue, name, isFrame);
+    if (await exists(file.path)) forms.push(file);
   }
+  return forms;
 }
 
-async function ensureQueue(queue: string): Promise<void> {
-  try {
-    await mkdir(queue, { mode: 0o700 });
-    await fsyncPath(dirname(queue));
-  } catch (error) {
-    if (systemErrorCode(error) !== 'EEXIST') throw error;
-  }
+export async function isInQueue(queue: string, name: WalName): Promise<boolean> {
+  return (await formsInQueue(queue, name)).length > 0;
 }
 
-/** A queue that was moved to another file system cannot share the copy: it gets one of its own. */
-async function linkFromOtherFileSystem(copy: string, target: string): Promise<'linked' | 'exists'> {
-  const own = join(dirname(target), `.${basename(copy)}.tmp`);
-  try {
-    await removeFile(own);
-    await copyDurably(copy, own);
-    return await linkDurably(own, target);
-  } finally {
-    await removeFile(own).catch(() => undefined);
-  }
-}
-
-async function linkIntoQueue(copy: string, target: string): Promise<'linked' | 'exists'> {
-  try {
-    return await linkDurably(copy, target);
-  } catch (error) {
-    if (systemErrorCode(error) === 'EXDEV') return linkFromOtherFileSystem(copy, target);
-    throw error;
-  }
-}
-
-async function requireSameBytes(copy: string, queued: string, standby: string): Promise<void> {
-  const [ours, theirs] = await Promise.all([sha256Of(copy), sha256Of(queued)]);
-  if (ours === theirs) return;
-  throw new PitrError(`the queue of standby "${standby}" holds a different file named ${basename(queued)}`, {
-    detail: `queued: sha256 ${theirs}; to archive: sha256 ${ours}`,
-    hint: `Nothing was replaced. To solve this, run cmd_archiver --abandon ${standby}, then make a new base backup on that standby.`,
-  });
-}
-
-/**
- * Puts a file into a standby's queue, complete and flushed, under its own name. If the same contents exist there
- * already, that is fine; other contents are an error and never replaced.
- */
-export async function enqueue(
-  copy: LocalCopy,
-  name: WalName,
-  { queue, name: standby }: Pick<Lane, 'queue' | 'name'>,
-): Promise<void> {
-  try {
-    await ensureQueue(queue);
-    const path = await copy.path();
-    const target = join(queue, name.text);
-    if ((await linkIntoQueue(path, target)) === 'linked') return;
-    await requireSameBytes(path, target, standby);
-    // The process that linked it may have died before the directory was flushed.
-    await fsyncPath(queue);
-  } catch (error) {
-    if (error instanceof PitrError) throw error;
-    throw new PitrError(`cannot queue ${name.text} for standby "${standby}" in "${queue}"`, {
-      detail: messageOf(error),
-      hint: systemErrorCode(error) === 'ENOSPC' ? 'The file system of l_archivedir is full.' : undefined,
-      cause: error,
-    });
-  }
+function cannotLook(queue: string, cause: unknown): PitrError {
+  return new PitrError(`cannot look into "${queue}"`, { detail: messageOf(cause), cause });
 }
 
 /** Reads no further than the first WAL file: a long backlog takes no more time. */
@@ -110,38 +49,54 @@ export async function isQueueEmpty(queue: string): Promise<boolean> {
       for (;;) {
         const entry = await directory.read();
         if (entry === null) return true;
-        if (parseWalName(entry.name).kind !== 'not-wal') return false;
+        if (parseQueuedName(entry.name) !== undefined) return false;
       }
     } finally {
       await directory.close();
     }
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return true;
-    throw new PitrError(`cannot look into "${queue}"`, { detail: messageOf(error), cause: error });
+    throw cannotLook(queue, error);
   }
+}
+
+async function fileNamesIn(queue: string): Promise<readonly string[]> {
+  try {
+    return await readdir(queue);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw cannotLook(queue, error);
+  }
+}
+
+/** The name of the segment if this is a frame: only then it is parsed. */
+function withoutSuffix(fileName: string): string {
+  if (!fileName.endsWith(frameSuffix)) return fileName;
+  return parseQueuedName(fileName)?.name.text ?? fileName;
 }
 
 /**
- * The waiting files, or the first `most` of them, in the order in which they are sent. Files that are no WAL are not
- * ours and stay. For the rest of a long queue only bare names are kept, for a moment.
+ * The waiting files, or the first `most` of them, in the order in which they are sent; each once, whatever its form. Files
+ * that are no WAL are not ours and stay. For the rest of a long queue only bare names are kept, for a moment.
  */
 export async function listQueue(queue: string, most = Infinity): Promise<readonly WalName[]> {
-  try {
-    // The order of `compareWalNames`.
-    const found = (await readdir(queue)).sort();
-    const names: WalName[] = [];
-    for (let at = 0; at < found.length && names.length < most; at++) {
-      const name = parseWalName(found[at] ?? '');
-      if (name.kind !== 'not-wal') names.push(name);
-    }
-    return names;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw new PitrError(`cannot look into "${queue}"`, { detail: messageOf(error), cause: error });
+  // The order of `compareWalNames`.
+  const found = (await fileNamesIn(queue)).map(withoutSuffix).sort();
+  const names: WalName[] = [];
+  for (let at = 0; at < found.length && names.length < most; at++) {
+    if (found[at] === found[at - 1]) continue;
+    const name = parseWalName(found[at] ?? '');
+    if (name.kind !== 'not-wal') names.push(name);
   }
+  return names;
 }
 
-/** The contents of one queue. */
+/** All files of a queue, in the order in which they are sent. */
+export async function filesInQueue(queue: string): Promise<readonly QueuedFile[]> {
+  return queuedAmong(await fileNamesIn(queue)).map(({ name, isFrame }) => queuedFile(queue, name, isFrame));
+}
+
+/** The contents of one queue: WAL files, each counted once, and the bytes that they take on disk. */
 export interface QueueUse {
   readonly files: number;
   readonly bytes: number;
@@ -149,15 +104,26 @@ export interface QueueUse {
 
 /** Counts a queue. It stats every file: do not call this once per segment. */
 export async function measureQueue(queue: string): Promise<QueueUse> {
-  const names = await listQueue(queue);
+  const files = await filesInQueue(queue);
   let bytes = 0;
-  for (const { text: name } of names) bytes += await sizeOf(join(queue, name));
-  return { files: names.length, bytes };
+  for (const { path } of files) bytes += await sizeOf(path);
+  return { files: new Set(files.map(({ name }) => name.text)).size, bytes };
 }
 
-/** Removes files from a queue, once another copy is certain. */
-export async function removeFromQueue(queue: string, names: readonly WalName[]): Promise<void> {
-  if (names.length === 0) return;
-  for (const { text: name } of names) await removeFile(join(queue, name));
+/**
+ * Removes files from a queue, once another copy is certain.
+ *
+ * @returns the bytes that they took in this queue
+ */
+export async function removeFromQueue(queue: string, names: readonly WalName[]): Promise<number> {
+  if (names.length === 0) return 0;
+  let bytes = 0;
+  for (const name of names) {
+    for (const { path } of await formsInQueue(queue, name)) {
+      bytes += await sizeOf(path);
+      await removeFile(path);
+    }
+  }
   await fsyncPath(queue);
+  return bytes;
 }

@@ -4,7 +4,7 @@ import { abandonLane } from '../lane/modes.ts';
 import { answerFull, type Fullness, queueWithinLimits, reasonOf } from '../lane/policy.ts';
 import { readLaneState } from '../lane/state.ts';
 import { canLeaveMarkers, leaveMarkers, removeMarker } from '../markers/markers.ts';
-import { type LocalCopy, withLocalCopy } from '../queue/queue.ts';
+import { type LocalCopy, withLocalCopy } from '../queue/local-copy.ts';
 import { isStill } from '../wal/wal-file.ts';
 import {
   findComplete,
@@ -152,7 +152,7 @@ async function queueForLane(
   copy: LocalCopy,
 ): Promise<void> {
   try {
-    lane.queueUse = await queueWithinLimits(work.deps, lane, shipment.file, copy, lane.queueUse);
+    lane.queueUse = await queueWithinLimits(work.deps, lane, copy, lane.queueUse);
     await settle(work, lane, shipment);
   } catch (error) {
     if (!(error instanceof PitrError)) throw error;
@@ -182,8 +182,7 @@ async function handleFailure(
 
 /** One local copy for all standbys that need it. */
 async function queueShipment(work: Work, { shipment, lanes }: Due): Promise<void> {
-  const { deps } = work;
-  await withLocalCopy(shipment.file, deps.layout.temporary, deps.pid, async (copy) => {
+  await withLocalCopy(work.copier, shipment.file, async (copy) => {
     for (const lane of lanes) {
       await queueForLane(work, lane, shipment, copy);
       // A file that could not be copied may fit now that a queue was freed: the others get a new attempt.

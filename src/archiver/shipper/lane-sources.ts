@@ -4,7 +4,6 @@ import type { Batch, BatchResult } from '../delivery/delivery.ts';
 import type { BatchSource } from '../delivery/pipeline.ts';
 import { batchBytes, batchFiles, bytesOf, type Pace, transferLimitMs } from '../lane/send.ts';
 import { removeFromQueue } from '../queue/queue.ts';
-import type { WalFile } from '../wal/wal-file.ts';
 import { isWanted, owedTo, type Shipment } from './board.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { isStopped, type Work } from './work.ts';
@@ -15,11 +14,11 @@ function noteProgress(work: Work, lane: ShipperLane): void {
 }
 
 /** The files that have left the queue, for the count that `queue_max` limits. */
-function countOut(lane: ShipperLane, files: readonly WalFile[]): void {
+function countOut(lane: ShipperLane, files: number, bytes: number): void {
   if (lane.queueUse === undefined) return;
   lane.queueUse = {
-    files: Math.max(0, lane.queueUse.files - files.length),
-    bytes: Math.max(0, lane.queueUse.bytes - bytesOf(files)),
+    files: Math.max(0, lane.queueUse.files - files),
+    bytes: Math.max(0, lane.queueUse.bytes - bytes),
   };
 }
 
@@ -32,8 +31,8 @@ export function queuePace(work: Work, lane: ShipperLane, untilMs: number): Pace 
     transferred: (batch, tookMs) => {
       noteSpeed(lane, batch, tookMs);
     },
-    delivered: (files) => {
-      countOut(lane, files);
+    delivered: ({ length }, queuedBytes) => {
+      countOut(lane, length, queuedBytes);
       noteProgress(work, lane);
     },
   };

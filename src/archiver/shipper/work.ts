@@ -1,6 +1,7 @@
 import type { ArchiverDeps } from '../deps.ts';
 import { lanesOf } from '../lane/lane.ts';
 import { shipperPlaces } from '../markers/places.ts';
+import { createCopier } from '../queue/local-copy.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { createBoard } from './board.ts';
 import { createShipperLane } from './lane-record.ts';
@@ -20,6 +21,7 @@ export function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSign
     /** One per standby. */
     lanes,
     stop,
+    copier: createCopier(deps),
     /** Wakes the part that decides what is queued and what is marked. */
     decide: createWakeUp(),
     /** When a file was last delivered or queued. */

@@ -15,7 +15,7 @@ import { isProofInForce } from '../lane/catch-up.ts';
 import { type Lane, lanesOf } from '../lane/lane.ts';
 import { type Gap, type LaneState, readLaneState } from '../lane/state.ts';
 import { shipperPlaces } from '../markers/places.ts';
-import { listQueue } from '../queue/queue.ts';
+import { filesInQueue } from '../queue/queue.ts';
 import { type Cluster, readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { listStatus, walDirectory } from '../wal/ready-files.ts';
 import { readySuffix, statusOf } from '../wal/wal-file.ts';
@@ -80,21 +80,25 @@ async function statIfExists(path: string) {
   }
 }
 
-async function oldestOf(deps: ArchiverDeps, directory: string, names: readonly string[], suffix = '') {
+/** A WAL file, and the file whose time says since when it waits. */
+interface Waiting {
+  readonly name: string;
+  readonly path: string;
+}
+
+async function oldestOf(deps: ArchiverDeps, files: readonly Waiting[]) {
   let oldest: { name: string; ms: number } | undefined;
-  for (const name of names) {
-    const found = await statIfExists(join(directory, `${name}${suffix}`));
+  for (const { name, path } of files) {
+    const found = await statIfExists(path);
     if (found !== undefined && (oldest === undefined || found.mtimeMs < oldest.ms))
       oldest = { name, ms: found.mtimeMs };
   }
   return oldest && { name: oldest.name, ageS: Math.max(0, (deps.now() - oldest.ms) / 1000) };
 }
 
-async function bytesOf(directory: string, names: readonly string[]): Promise<number> {
+async function bytesOf(paths: readonly string[]): Promise<number> {
   let bytes = 0;
-  for (const name of names) {
-    bytes += (await statIfExists(join(directory, name)))?.size ?? 0;
-  }
+  for (const path of paths) bytes += (await statIfExists(path))?.size ?? 0;
   return bytes;
 }
 
@@ -104,14 +108,18 @@ const looked = 20;
 async function observeWaiting(deps: ArchiverDeps): Promise<Backlog> {
   const directory = await walDirectory(deps.settings.pgdata);
   const ready = [...(await listStatus(directory)).ready].sort();
-  const oldest = await oldestOf(deps, statusOf(directory), ready.slice(0, looked), readySuffix);
-  return { files: ready.length, bytes: await bytesOf(directory, ready), oldest };
+  const status = statusOf(directory);
+  const first = ready.slice(0, looked).map((name) => ({ name, path: join(status, `${name}${readySuffix}`) }));
+  const bytes = await bytesOf(ready.map((name) => join(directory, name)));
+  return { files: ready.length, bytes, oldest: await oldestOf(deps, first) };
 }
 
 async function observeQueue(deps: ArchiverDeps, { queue }: Lane): Promise<Backlog> {
-  const names = (await listQueue(queue)).map(({ text }) => text);
-  const oldest = await oldestOf(deps, queue, names.slice(0, looked));
-  return { files: names.length, bytes: await bytesOf(queue, names), oldest };
+  const files = await filesInQueue(queue);
+  const first = files.slice(0, looked).map(({ name, path }) => ({ name: name.text, path }));
+  const bytes = await bytesOf(files.map(({ path }) => path));
+  const names = new Set(files.map(({ name }) => name.text));
+  return { files: names.size, bytes, oldest: await oldestOf(deps, first) };
 }
 
 /** A receiver gives its host's name as its application_name, or its address is the standby's name. */

@@ -7,7 +7,8 @@ import {
   segmentNumber,
   type WalLayout,
 } from '../../postgres/lsn.ts';
-import { type SegmentName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
+import { queuedAmong } from '../../postgres/queued-name.ts';
+import type { SegmentName, WalName } from '../../postgres/wal-name.ts';
 import { exists } from '../../system/durable.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -61,7 +62,7 @@ async function queuedSegments(
   for (const standby of standbys) {
     const queue = join(l_archivedir, standby.name);
     if (!(await exists(queue))) continue;
-    for (const name of walNamesAmong(await readdir(queue)))
+    for (const { name } of queuedAmong(await readdir(queue)))
       if (name.kind === 'segment' && isWanted(name)) names.add(name.text);
   }
   return names.size > mostOffered ? undefined : [...names];

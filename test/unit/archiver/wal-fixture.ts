@@ -10,7 +10,7 @@ export function walName(name: string): WalName {
 }
 
 /** A file of that name with that content, as the archiver sees it. */
-export async function walFile(directory: string, name: string, content: string): Promise<WalFile> {
+export async function walFile(directory: string, name: string, content: string | Buffer): Promise<WalFile> {
   mkdirSync(directory, { recursive: true });
   const path = join(directory, name);
   writeFileSync(path, content);

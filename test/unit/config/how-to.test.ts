@@ -61,6 +61,7 @@ describe('the archiver file of the how-to', () => {
       port: undefined,
       psql: { program: 'psql', args: [] },
       queue_after: 1,
+      queue_compress: false,
       queue_full: 'block',
       ship_nice: 0,
       queue_max: undefined,

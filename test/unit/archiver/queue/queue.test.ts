@@ -9,13 +9,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import {
-  enqueue,
-  isQueueEmpty,
-  listQueue,
-  removeFromQueue,
-  withLocalCopy,
-} from '../../../../src/archiver/queue/queue.ts';
+import { enqueue } from '../../../../src/archiver/queue/enqueue.ts';
+import { type Copier, withLocalCopy } from '../../../../src/archiver/queue/local-copy.ts';
+import { isQueueEmpty, listQueue, removeFromQueue } from '../../../../src/archiver/queue/queue.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 import { walFile, walName } from '../wal-fixture.ts';
 
@@ -24,6 +20,7 @@ const segment = '000000010000000000000001';
 interface Place {
   readonly root: string;
   readonly temporary: string;
+  readonly copier: Copier;
   readonly queue: (standby: string) => string;
   readonly s1: { readonly queue: string; readonly name: string };
 }
@@ -32,16 +29,18 @@ function place(): Place {
   const root = temporaryDirectory();
   mkdirSync(join(root, 'tmp'));
   const queue = (standby: string) => join(root, standby);
-  return { root, temporary: join(root, 'tmp'), queue, s1: { queue: queue('s1'), name: 's1' } };
+  const temporary = join(root, 'tmp');
+  const copier = { temporary, pid: 7, compress: undefined } as unknown as Copier;
+  return { root, temporary, copier, queue, s1: { queue: queue('s1'), name: 's1' } };
 }
 
 describe('a file that is added to queues', () => {
   test('is copied once for all queues, and never linked to the source', async () => {
-    const { root, temporary, queue } = place();
+    const { root, temporary, copier, queue } = place();
     const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
-    await withLocalCopy(file, temporary, 7, async (copy) => {
+    await withLocalCopy(copier, file, async (copy) => {
       for (const standby of ['s1', 's2'])
-        await enqueue(copy, file.name, { queue: queue(standby), name: standby });
+        await enqueue(copier, copy, { queue: queue(standby), name: standby });
       expect(readdirSync(temporary)).toEqual([`7.${segment}`]);
     });
     expect(readdirSync(temporary)).toEqual([]);
@@ -54,15 +53,13 @@ describe('a file that is added to queues', () => {
   });
 
   test('succeeds again with the same bytes, and is refused with other bytes and both digests', async () => {
-    const { root, temporary, queue, s1 } = place();
+    const { root, temporary, copier, queue, s1 } = place();
     mkdirSync(queue('s1'));
     writeFileSync(join(queue('s1'), segment), 'bytes');
     const same = await walFile(join(root, 'pg_wal'), segment, 'bytes');
-    await withLocalCopy(same, temporary, 7, (copy) => enqueue(copy, same.name, s1));
+    await withLocalCopy(copier, same, (copy) => enqueue(copier, copy, s1));
     const other = await walFile(join(root, 'pg_wal'), segment, 'other');
-    await expect(
-      withLocalCopy(other, temporary, 7, (copy) => enqueue(copy, other.name, s1)),
-    ).rejects.toMatchObject({
+    await expect(withLocalCopy(copier, other, (copy) => enqueue(copier, copy, s1))).rejects.toMatchObject({
       message: expect.stringContaining('holds a different file') as string,
       detail: expect.stringMatching(/queued: sha256 [0-9a-f]{64}; to archive: sha256 [0-9a-f]{64}/) as string,
     });
@@ -71,10 +68,10 @@ describe('a file that is added to queues', () => {
   });
 
   test('is not queued if it changes while it is copied', async () => {
-    const { root, temporary, queue, s1 } = place();
+    const { root, temporary, copier, queue, s1 } = place();
     const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
     writeFileSync(file.path, 'recycled');
-    await expect(withLocalCopy(file, temporary, 7, (copy) => enqueue(copy, file.name, s1))).rejects.toThrow(
+    await expect(withLocalCopy(copier, file, (copy) => enqueue(copier, copy, s1))).rejects.toThrow(
       /changed while it was copied/,
     );
     expect(existsSync(join(queue('s1'), segment))).toBe(false);
@@ -84,10 +81,10 @@ describe('a file that is added to queues', () => {
   test.skipIf(process.getuid?.() === 0)(
     'causes an error that names the queue if that cannot be written',
     async () => {
-      const { root, temporary, queue, s1 } = place();
+      const { root, copier, queue, s1 } = place();
       mkdirSync(queue('s1'), { mode: 0o500 });
       const file = await walFile(join(root, 'pg_wal'), segment, 'bytes');
-      await expect(withLocalCopy(file, temporary, 7, (copy) => enqueue(copy, file.name, s1))).rejects.toThrow(
+      await expect(withLocalCopy(copier, file, (copy) => enqueue(copier, copy, s1))).rejects.toThrow(
         `cannot queue ${segment} for standby "s1" in "${queue('s1')}"`,
       );
       chmodSync(queue('s1'), 0o700);

@@ -6,6 +6,7 @@ import type { LaneState } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import { prepareMarkers, withdrawMarkers } from '../../../../src/archiver/markers/markers.ts';
 import { shipperPlaces } from '../../../../src/archiver/markers/places.ts';
+import { createCopier } from '../../../../src/archiver/queue/local-copy.ts';
 import { addReady, admit, createBoard, findComplete } from '../../../../src/archiver/shipper/board.ts';
 import { createShipperLane } from '../../../../src/archiver/shipper/lane-record.ts';
 import { recheckBoardIfDue } from '../../../../src/archiver/shipper/recheck-board.ts';
@@ -34,8 +35,13 @@ async function marked() {
   const lanes = (['s1', 's2'] as const).map((name) =>
     createShipperLane(laneOf(layout, { name } as StandbyTarget)),
   );
+  const deps = {
+    layout,
+    settings: { pgdata: layout.root, queue_compress: false },
+  } as unknown as ArchiverDeps;
   const work: Work = {
-    deps: { layout, settings: { pgdata: layout.root } } as unknown as ArchiverDeps,
+    deps,
+    copier: createCopier(deps),
     cluster: { systemIdentifier } as unknown as Cluster,
     places,
     board,
