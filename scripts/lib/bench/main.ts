@@ -12,6 +12,7 @@ import { measureLag } from './lag.ts';
 import { cpuMethod } from './measure.ts';
 import { parseOptions, type Part } from './options.ts';
 import { measureOutage } from './outage.ts';
+import { measureCompressedQueue } from './queue-compress.ts';
 import { measureQueued } from './queued.ts';
 import { measureRejoin } from './rejoin.ts';
 import { repmgrProgram } from './repmgr.ts';
@@ -20,13 +21,15 @@ import { measureStart } from './start.ts';
 import { measureStatus } from './status.ts';
 import { measureSwitchover } from './switchover.ts';
 
-const measures: Record<Part, (context: BenchContext) => Promise<Table>> = {
+type Measure = (context: BenchContext) => Promise<Table>;
+
+const measures: Record<Part, Measure | readonly Measure[]> = {
   drain: measureDrain,
   lag: measureLag,
   call: measureCall,
   'fan-out': measureFanOut,
   outage: measureOutage,
-  queued: measureQueued,
+  queued: [measureQueued, measureCompressedQueue],
   'base-backup': measureBaseBackup,
   switchover: measureSwitchover,
   rejoin: measureRejoin,
@@ -46,10 +49,12 @@ async function main(): Promise<void> {
   const about = await machine(major, began);
   const tables: Table[] = [];
   for (const part of options.parts) {
-    const table = await measures[part]({ major, options, say });
-    process.stdout.write(`${tableText(table)}\n\n`);
-    tables.push(table);
-    save({ about, tables });
+    for (const measure of [measures[part]].flat()) {
+      const table = await measure({ major, options, say });
+      process.stdout.write(`${tableText(table)}\n\n`);
+      tables.push(table);
+      save({ about, tables });
+    }
   }
 }
 

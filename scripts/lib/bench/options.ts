@@ -34,6 +34,8 @@ export interface BenchOptions {
   readonly switchovers: number;
   /** The lengths of the queues that are compared. */
   readonly queued: readonly [number, number];
+  /** The length of the queue that is compressed: a number of segments of 16 MB. */
+  readonly queuedSegments: number;
   /** If empty, all that are installed. */
   readonly backupTools: readonly string[];
   /** The scale of the pgbench database: 16 MB each. */
@@ -122,6 +124,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     drillScale: values.quick ? 16 : 128,
     drillQuietMs: values.quick ? 10_000 : 30_000,
     queued: values.quick ? [50, 500] : [100, 10_000],
+    queuedSegments: count('--segments', values.segments) ?? (values.quick ? 12 : 100),
   };
 }
 

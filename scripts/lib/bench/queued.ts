@@ -60,13 +60,13 @@ function queueAndDeliver({ major }: BenchContext, count: number): Promise<Queued
  * The clock starts at the shipper's first contact with the standby. Until then, only the lane's pause between its
  * attempts would be measured.
  */
-async function deliver(site: Site, archive: string): Promise<number> {
+export async function deliver(site: Site, archive: string): Promise<number> {
   const inbox = join(archive, '.incoming');
   await secondsUntil(performance.now(), () => existsSync(inbox), 'the standby greeted');
   return secondsUntil(performance.now(), () => isThere(archive, site.backlog), 'the queue delivered');
 }
 
-function queueDirectory({ primary, standbys }: Site): string {
+export function queueDirectory({ primary, standbys }: Site): string {
   return join(primary.lArchiveDir, standbys[0]?.name ?? '');
 }
 
