@@ -15,8 +15,10 @@ import { adoptState, runLane } from '../shipper/lane-loop.ts';
 import type { ShipperLane } from '../shipper/lane-record.ts';
 import { relay } from '../shipper/relay.ts';
 import { observeReady, runScanner } from '../shipper/scanner.ts';
+import { createWakeUp } from '../shipper/signal.ts';
 import { watchForStall } from '../shipper/stall.ts';
 import { awaitPromotion, awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
+import { watchFile } from '../shipper/watch.ts';
 import { createWork, warnSlowPath, type Work } from '../shipper/work.ts';
 import { type Cluster, readPinnedCluster, requirePinnedDirectory } from '../wal/cluster.ts';
 import { walDirectory } from '../wal/ready-files.ts';
@@ -37,6 +39,8 @@ const lockProbeMs = 200;
 /** An INI file that keeps changing must neither keep a processor busy nor fill the log. */
 const shortestRestartDelayMs = 100;
 const longestRestartDelayMs = 10_000;
+/** How often an INI file that cannot be used is read without an event. */
+const unusableMs = 5_000;
 const hurriedMs = 1_000;
 /** We wait no longer than this for the lanes when all must stop: one of them may hang. */
 const shutdownGraceMs = 5_000;
@@ -104,22 +108,35 @@ async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
 
 /** While the INI file cannot be used, nothing is proven or accepted. */
 async function awaitUsable(
-  deps: ArchiverDeps,
+  { signal, log, iniFile }: ArchiverDeps,
   places: ShipperPlaces,
   read: ReadConfiguration,
 ): Promise<Configuration | undefined> {
+  const lookAgain = createWakeUp();
+  let unwatch: (() => void) | undefined;
   let said = '';
-  while (!deps.signal.aborted) {
-    try {
-      return await read();
-    } catch (error) {
-      await wipeMarkers(places);
-      if (messageOf(error) !== said) logFailure(deps.log, error);
-      said = messageOf(error);
+  signal.addEventListener('abort', lookAgain.wake, { once: true });
+  try {
+    while (!signal.aborted) {
+      try {
+        return await read();
+      } catch (error) {
+        await wipeMarkers(places);
+        if (messageOf(error) !== said) logFailure(log, error);
+        said = messageOf(error);
+      }
+      // It is read once more then: it may have changed before.
+      if (unwatch === undefined) unwatch = await watchFile(iniFile ?? '', lookAgain.wake);
+      else {
+        await lookAgain.wait(unusableMs);
+        await delay(shortestRestartDelayMs, undefined, { signal }).catch(() => undefined);
+      }
     }
-    await delay(1_000, undefined, { signal: deps.signal }).catch(() => undefined);
+    return undefined;
+  } finally {
+    signal.removeEventListener('abort', lookAgain.wake);
+    unwatch?.();
   }
-  return undefined;
 }
 
 /** A host that also feeds others while it is a standby, or that Patroni runs, needs its shipper in both roles. */

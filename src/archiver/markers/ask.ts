@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { messageOf } from '../../errors.ts';
+import { removeFile, writePrivately } from '../../system/files.ts';
 import { takeLock } from '../../system/lock.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
@@ -20,6 +21,16 @@ const answerMs = 1_500;
 const startMs = 1_500;
 /** The time for a local copy on the slowest acceptable disk. */
 const copyBytesPerMs = 20_000;
+
+/** A shipper that runs looks at once whether it still ships by the present INI file. Where it cannot be told, it looks soon. */
+async function haveItLook({ log, pid }: ArchiverDeps, { look }: ShipperPlaces): Promise<void> {
+  try {
+    await writePrivately(look, `${pid}\n`);
+    await removeFile(look);
+  } catch (error) {
+    log.debug(`cannot make "${look}": ${messageOf(error)}`);
+  }
+}
 
 /** Makes sure that a shipper runs. */
 export async function ensureShipper(
@@ -53,6 +64,7 @@ export async function askShipper(
     return 'none' as const;
   });
   if (shipper === 'none') return 'no-answer';
+  if (shipper === 'runs') await haveItLook(deps, places);
   const copyMs = Number(file.identity.size) / copyBytesPerMs;
   const limitMs =
     deps.settings.queue_after * 1000 + answerMs + copyMs + (shipper === 'started' ? startMs : 0);

@@ -13,6 +13,8 @@ export function shipperPlaces(layout: Layout) {
     /** Locked by the one shipper of this l_archivedir. */
     lock: at('shipper.lock'),
     log: at('shipper.log'),
+    /** Made and removed by an archive_command that waits for the shipper: a change that no event told of is then seen. */
+    look: at('look'),
     /** `SYSTEM_IDENTIFIER/SEGMENT`: proofs that a segment is safe. */
     marks: at('marks'),
     /**

@@ -1,3 +1,4 @@
+import { basename, dirname } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import { logFailure } from '../../system/log.ts';
 import { abandonLane } from '../lane/modes.ts';
@@ -18,13 +19,14 @@ import {
 import { recordIfFree, withState } from './lane-notes.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { recheckBoardIfDue } from './recheck-board.ts';
+import { watchDirectory } from './watch.ts';
 import { isStopped, warnSlowPath, type Work } from './work.ts';
 
 /** A queue that could not accept a file is tried again after this time. */
 const blockedMs = 1_000;
 const idleMs = 60_000;
-/** How soon we notice that another process has withdrawn markers: PostgreSQL may be waiting for them. */
-const withdrawnMs = 1_000;
+/** How often is looked, without an event, whether another process has withdrawn markers. */
+const withdrawnMs = 5_000;
 
 interface Due {
   readonly shipment: Shipment;
@@ -227,22 +229,31 @@ async function decide(work: Work): Promise<number> {
   return 0;
 }
 
+/** Another process that withdraws the markers removes their directory: PostgreSQL may be waiting for new ones. */
+function watchMarkers({ places, decide }: Work): () => void {
+  return watchDirectory(dirname(places.marks), (entry) => {
+    if (entry === null || entry === basename(places.marks)) decide.wake();
+  });
+}
+
 /** Decides what is queued, and marks what is safe, until the shipper stops. */
 export async function runKeeper(work: Work): Promise<void> {
   const { deps } = work;
+  const unwatch = watchMarkers(work);
   let waitMs = 0;
   let said = '';
   while (!isStopped(work)) {
     if (waitMs > 0) await work.decide.wait(waitMs);
-    if (isStopped(work)) return;
+    if (isStopped(work)) break;
     try {
       waitMs = await decide(work);
       said = '';
     } catch (error) {
-      if (isStopped(work)) return;
+      if (isStopped(work)) break;
       if (messageOf(error) !== said) logFailure(deps.log, error);
       said = messageOf(error);
       waitMs = blockedMs;
     }
   }
+  unwatch();
 }

@@ -21,12 +21,15 @@ import { batchBytes, batchFiles, transferLimitMs } from '../lane/send.ts';
 import { readLaneState, wellBut } from '../lane/state.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
 import { findOwnArchive } from '../wal/own-archive.ts';
-import { isStill, type SeenFile } from '../wal/wal-file.ts';
+import type { SeenFile } from '../wal/wal-file.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
-import type { Stop } from './stop.ts';
+import { controlFileOf, lookUntilStop, standbyStop, type Stop } from './stop.ts';
 import { watchDirectory } from './watch.ts';
 
-const lookMs = 1_000;
+/** How often the archive is looked at without an event. */
+const lookMs = 5_000;
+/** How soon a lane that another process holds is tried again. */
+const busyMs = 1_000;
 /** How often a standby is asked whether it still has everything. */
 const quietMs = 60_000;
 /** Where the archive is fed quickly, a round takes all that came meanwhile. */
@@ -179,7 +182,7 @@ async function relayTo(relay: Relay, lane: Lane): Promise<void> {
     }
     const result = await roundSafely(relay, lane, progress);
     if (typeof result === 'string') {
-      await wakeUp.wait(lookMs);
+      await wakeUp.wait(result === 'busy' ? busyMs : lookMs);
       continue;
     }
     const { trouble } = result;
@@ -197,18 +200,6 @@ async function relayTo(relay: Relay, lane: Lane): Promise<void> {
   }
 }
 
-async function awaitEnd({ deps, cluster }: Relay, config: SeenFile, lookAgain: WakeUp): Promise<Stop> {
-  const { signal, settings } = deps;
-  while (!signal.aborted) {
-    if (!(await isStill(config))) return 'config-changed';
-    const now = await readCluster(settings.pgdata).catch(() => undefined);
-    if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
-    if (!now.isInRecovery) return 'promoted';
-    await lookAgain.wait(lookMs);
-  }
-  return 'requested';
-}
-
 /** Feeds the standbys in `slaves` until this server is promoted, or the configuration changes. */
 export async function relay(deps: ArchiverDeps, cluster: Cluster, config: SeenFile): Promise<Stop> {
   const archivedir = await findOwnArchive(deps, cluster);
@@ -219,20 +210,16 @@ export async function relay(deps: ArchiverDeps, cluster: Cluster, config: SeenFi
   const end = new AbortController();
   const stop = AbortSignal.any([end.signal, deps.signal]);
   const own: Relay = { deps: { ...deps, signal: stop }, cluster, archivedir, stop, wakeUps: new Map() };
-  const lookAgain = createWakeUp();
   const wakeAll = (): void => {
     for (const { wake } of own.wakeUps.values()) wake();
   };
-  const onEnd = (): void => {
-    lookAgain.wake();
-    wakeAll();
-  };
-  stop.addEventListener('abort', onEnd, { once: true });
+  stop.addEventListener('abort', wakeAll, { once: true });
   const unwatch = watchDirectory(archivedir, wakeAll);
   deps.log.notice(`this server is a standby: feeding others from "${archivedir}"`);
   const lanes = lanesOf(own.deps).map((lane) => relayTo(own, lane));
   try {
-    return await awaitEnd({ ...own, deps }, config, lookAgain);
+    const files = [config.path, controlFileOf(deps.settings.pgdata)];
+    return await lookUntilStop(deps, files, () => standbyStop(deps, cluster, config));
   } finally {
     end.abort();
     unwatch();

@@ -142,6 +142,8 @@ export async function watchForStall(work: Work, iniFile: string): Promise<void> 
     await look(work, watch, memory, iniFile).catch((error: unknown) => {
       if (!isStopped(work)) work.deps.log.warning(`cannot check archive_command: ${messageOf(error)}`);
     });
-    await wakeUp.wait(Math.min(longestTickMs, limitS * 250));
+    // A segment that comes meanwhile is seen at the next look, which is soon enough.
+    const isQuiet = work.board.order.length === 0;
+    await wakeUp.wait(isQuiet ? longestTickMs : Math.min(longestTickMs, limitS * 250));
   }
 }

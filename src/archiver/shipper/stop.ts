@@ -12,7 +12,6 @@ import type { Work } from './work.ts';
 /** The reason why a shipper stopped working by one configuration. */
 export type Stop = 'requested' | 'config-changed' | 'nothing-to-do' | 'in-recovery' | 'promoted';
 
-const watchMs = 250;
 /** A server that is restarted must find its shipper still running. */
 const stoppedMs = 10_000;
 /** While the server is stopped, a shipper that can deliver nothing must not try forever. */
@@ -43,83 +42,93 @@ async function clusterStop({ deps, cluster }: Work): Promise<Stop | undefined> {
   return now.isInRecovery ? 'in-recovery' : undefined;
 }
 
-/** Whether there is still work for this cluster. This check runs rarely. */
+/** Whether there is still work for this cluster. */
 function createUsefulness(work: Work): () => Promise<Stop | undefined> {
   const { deps } = work;
-  let runningMs = deps.monotonicMs();
-  let askedMs = -Infinity;
+  let stoppedSinceMs: number | undefined;
   return async () => {
-    if (deps.monotonicMs() - askedMs < 4 * watchMs) return undefined;
-    askedMs = deps.monotonicMs();
     const { kind } = await readPostmaster(deps.settings.pgdata);
-    if (kind === 'running' || kind === 'unclear') runningMs = deps.monotonicMs();
+    if (kind === 'running' || kind === 'unclear') stoppedSinceMs = undefined;
+    else stoppedSinceMs ??= deps.monotonicMs();
     const stop = await clusterStop(work).catch((): Stop => 'nothing-to-do');
     if (stop !== undefined) return stop;
-    return (await isStillUseful(work, deps.monotonicMs() - runningMs)) ? undefined : 'nothing-to-do';
+    const stoppedForMs = stoppedSinceMs === undefined ? 0 : deps.monotonicMs() - stoppedSinceMs;
+    return (await isStillUseful(work, stoppedForMs)) ? undefined : 'nothing-to-do';
   };
 }
 
-/**
- * Watches for everything that ends this configuration's work: the INI file as soon as a change is reported, and every
- * quarter of a second.
- */
-export async function awaitStop(work: Work, config: SeenFile): Promise<Stop> {
-  const { signal } = work.deps;
+/** How often is looked without an event. */
+const lookMs = 5_000;
+/** A server that replays much writes pg_control again and again. */
+const shortestLookMs = 250;
+
+/** Looks at each event of these files, and on each beat, until there is a reason to stop. */
+export async function lookUntilStop(
+  { signal, monotonicMs, pause }: Pick<ArchiverDeps, 'signal' | 'monotonicMs' | 'pause'>,
+  files: readonly string[],
+  look: () => Promise<Stop | undefined>,
+): Promise<Stop> {
   const lookAgain = createWakeUp();
-  const findStop = createUsefulness(work);
-  const unwatch = await watchFile(config.path, lookAgain.wake);
+  const unwatch = await Promise.all(files.map((file) => watchFile(file, lookAgain.wake)));
   signal.addEventListener('abort', lookAgain.wake, { once: true });
   try {
     while (!signal.aborted) {
-      if (!(await isStill(config))) return 'config-changed';
-      const stop = await findStop();
+      const stop = await look();
       if (stop !== undefined) return stop;
-      await lookAgain.wait(watchMs);
+      const againMs = monotonicMs() + shortestLookMs;
+      await lookAgain.wait(lookMs);
+      const restMs = againMs - monotonicMs();
+      // Aborted, it would reject.
+      if (restMs > 0) await pause(restMs).catch(() => undefined);
     }
     return 'requested';
   } finally {
     signal.removeEventListener('abort', lookAgain.wake);
-    unwatch();
+    for (const end of unwatch) end();
   }
 }
 
-/** How often a standby that may be promoted is looked at without an event. */
-const promotionMs = 5_000;
-/** A server that replays much writes pg_control again and again. */
-const shortestLookMs = 250;
+/** A promotion, the end of a recovery and the start of one write it at once. */
+export function controlFileOf(pgdata: string): string {
+  return join(pgdata, 'global', 'pg_control');
+}
+
+/**
+ * Waits for whatever ends this configuration's work: a change of the INI file, a cluster that is in recovery, is another one
+ * or has gone, and a server that is stopped for good.
+ */
+export async function awaitStop(work: Work, config: SeenFile): Promise<Stop> {
+  const { deps } = work;
+  const findStop = createUsefulness(work);
+  const files = [config.path, controlFileOf(deps.settings.pgdata), work.places.look];
+  return lookUntilStop(deps, files, async () => ((await isStill(config)) ? findStop() : 'config-changed'));
+}
+
+/** Why there is nothing more to wait for at a standby; undefined as long as it is one. */
+export async function standbyStop(
+  { settings }: Pick<ArchiverDeps, 'settings'>,
+  cluster: Cluster,
+  config: SeenFile,
+): Promise<Stop | undefined> {
+  if (!(await isStill(config))) return 'config-changed';
+  const now = await readCluster(settings.pgdata).catch(() => undefined);
+  // A base backup, pg_rewind or another cluster replaces it: the next archive_command starts a shipper.
+  if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
+  return now.isInRecovery ? undefined : 'promoted';
+}
 
 /**
  * Waits until this standby is promoted, as long as there is a server that could be. A promotion is seen at once, because it
  * writes pg_control. A quiet standby costs almost nothing.
  */
 export async function awaitPromotion(
-  deps: Pick<ArchiverDeps, 'log' | 'pause' | 'signal' | 'settings'>,
+  deps: Pick<ArchiverDeps, 'log' | 'pause' | 'monotonicMs' | 'signal' | 'settings'>,
   cluster: Cluster,
   config: SeenFile,
 ): Promise<Stop> {
-  const { signal, settings } = deps;
-  deps.log.notice(`the server in ${settings.pgdata} is a standby: waiting for its promotion`);
-  const lookAgain = createWakeUp();
-  const ends = [
-    await watchFile(join(settings.pgdata, 'global', 'pg_control'), lookAgain.wake),
-    await watchFile(config.path, lookAgain.wake),
-  ];
-  signal.addEventListener('abort', lookAgain.wake, { once: true });
-  try {
-    while (!signal.aborted) {
-      if (!(await isStill(config))) return 'config-changed';
-      const now = await readCluster(settings.pgdata).catch(() => undefined);
-      // A base backup, pg_rewind or another cluster replaces it: the next archive_command starts a shipper.
-      if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
-      if (!now.isInRecovery) return 'promoted';
-      await deps.pause(shortestLookMs);
-      await lookAgain.wait(promotionMs);
-    }
-    return 'requested';
-  } finally {
-    signal.removeEventListener('abort', lookAgain.wake);
-    for (const end of ends) end();
-  }
+  const { pgdata } = deps.settings;
+  deps.log.notice(`the server in ${pgdata} is a standby: waiting for its promotion`);
+  return lookUntilStop(deps, [config.path, controlFileOf(pgdata)], () => standbyStop(deps, cluster, config));
 }
 
 const sentences: Readonly<Record<Stop, (pgdata: string, continues: boolean) => string>> = {

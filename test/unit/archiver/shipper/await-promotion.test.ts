@@ -25,7 +25,7 @@ function controlIn(state: keyof typeof states): Buffer {
 
 // No time passes but that which a test lets pass: whatever ends without it was ended by an event.
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'hrtime'] });
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -40,23 +40,26 @@ async function startWaiting() {
   writeFileSync(file, controlIn('in-archive-recovery'));
   writeFileSync(ini, 'one');
   const end = new AbortController();
-  let looks = 0;
+  let readings = 0;
   const deps = {
     settings: { pgdata },
     log: { notice: () => undefined },
     signal: end.signal,
-    pause: () => {
-      looks += 1;
-      return Promise.resolve();
+    // Read after each look, and once more after the wait that follows.
+    monotonicMs: () => {
+      readings += 1;
+      return Number(process.hrtime.bigint()) / 1e6;
     },
+    pause: () => Promise.resolve(),
   } as unknown as ArchiverDeps;
   const cluster = await readCluster(pgdata);
   const stop: Promise<Stop> = awaitPromotion(deps, cluster, { path: ini, identity: await identityOf(ini) });
+  const looks = () => Math.ceil(readings / 2);
   const looked = async (times: number) => {
-    while (looks < times) await setImmediate();
+    while (looks() < times) await setImmediate();
   };
   await looked(1);
-  return { pgdata, ini, file, stop, end, looked, looks: () => looks };
+  return { pgdata, ini, file, stop, end, looked, looks };
 }
 
 test('sees a promotion by its write to pg_control', async () => {
