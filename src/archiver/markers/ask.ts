@@ -22,7 +22,7 @@ const startMs = 1_500;
 /** The time for a local copy on the slowest acceptable disk. */
 const copyBytesPerMs = 20_000;
 
-/** A shipper that runs looks at once whether it still ships by the present INI file. Where it cannot be told, it looks soon. */
+/** A shipper that runs looks at once whether it still ships by the present INI file. If this fails, it looks within seconds. */
 async function haveItLook({ log, pid }: ArchiverDeps, { look }: ShipperPlaces): Promise<void> {
   try {
     await writePrivately(look, `${pid}\n`);

@@ -13,7 +13,7 @@ export function shipperPlaces(layout: Layout) {
     /** Locked by the one shipper of this l_archivedir. */
     lock: at('shipper.lock'),
     log: at('shipper.log'),
-    /** Made and removed by an archive_command that waits for the shipper: a change that no event told of is then seen. */
+    /** Made and removed by an archive_command that waits for the shipper: the shipper then looks for a change of which it got no event. */
     look: at('look'),
     /** `SYSTEM_IDENTIFIER/SEGMENT`: proofs that a segment is safe. */
     marks: at('marks'),
