@@ -40,12 +40,21 @@ interface Cost {
   readonly lag: number;
 }
 
-interface CostPair {
-  readonly without: Cost;
-  readonly during: Cost;
+interface DrillCost extends Cost {
   readonly drillSeconds: number;
+}
+
+interface CostRound {
+  readonly without: Cost;
+  readonly drills: ReadonlyMap<string, DrillCost>;
   readonly load: number;
 }
+
+/** How much a drill copies per second. */
+const copyRates = [
+  { label: 'drill_rate: 100MB', drill_rate: '100MB' },
+  { label: 'as fast as it can', drill_rate: undefined },
+] as const;
 
 /** pgbench at a steady rate; each transaction leaves a line in its log. */
 function startPgbench(server: Server, directory: string, args: readonly string[]): void {
@@ -133,49 +142,57 @@ function watchStandby({ standby }: DrillSite, log: string): Watching {
 const costText = ({ queries, lag }: Cost): string =>
   `queries ${milliseconds(queries)}, lag ${milliseconds(lag)}`;
 
-async function measureCostPair(
+async function measureDrill(
   { say }: BenchContext,
   site: DrillSite,
   watching: Watching,
+  about: string,
+): Promise<DrillCost> {
+  const { window, report } = await runDrill(site);
+  const cost = { ...watching.cost(window), drillSeconds: (window.toMs - window.fromMs) / 1000 };
+  say(`drill-cost ${about}, ${seconds(cost.drillSeconds)}: ${costText(cost)}`);
+  for (const { name, window: part } of partsOf(report, window))
+    if (part.toMs - part.fromMs > 1_000)
+      say(`  ${name} ${seconds((part.toMs - part.fromMs) / 1000)}: ${costText(watching.cost(part))}`);
+  return cost;
+}
+
+async function measureCostRound(
+  context: BenchContext,
+  site: DrillSite,
+  watching: Watching,
   round: number,
-  quietMs: number,
-): Promise<CostPair> {
-  const measured: { without?: Cost; during?: Cost; drillSeconds: number } = { drillSeconds: 0 };
+): Promise<CostRound> {
+  const { say, options } = context;
   const load = loadavg()[0] ?? NaN;
-  const halves = [
+  let without: Cost | undefined;
+  const drills = new Map<string, DrillCost>();
+  const measurements = [
     async () => {
       const fromMs = Date.now();
-      await delay(quietMs);
-      measured.without = watching.cost({ fromMs, toMs: Date.now() });
-      say(`drill-cost ${String(round)}, without: ${costText(measured.without)}`);
+      await delay(options.drillQuietMs);
+      without = watching.cost({ fromMs, toMs: Date.now() });
+      say(`drill-cost ${String(round)}, without: ${costText(without)}`);
     },
-    async () => {
-      const { window, report } = await runDrill(site);
-      measured.during = watching.cost(window);
-      measured.drillSeconds = (window.toMs - window.fromMs) / 1000;
-      say(
-        `drill-cost ${String(round)}, during ${seconds(measured.drillSeconds)}: ${costText(measured.during)}`,
-      );
-      for (const { name, window: part } of partsOf(report, window))
-        if (part.toMs - part.fromMs > 1_000)
-          say(`  ${name} ${seconds((part.toMs - part.fromMs) / 1000)}: ${costText(watching.cost(part))}`);
-    },
+    ...copyRates.map(({ label, drill_rate }) => async () => {
+      site.standby.writeIni({ drill_rate });
+      drills.set(label, await measureDrill(context, site, watching, `${String(round)}, ${label}`));
+    }),
   ];
-  for (const half of inTurn(halves, round)) {
+  for (const measure of inTurn(measurements, round)) {
     await delay(settleMs);
-    await half();
+    await measure();
   }
-  const { without, during, drillSeconds } = measured;
-  if (without === undefined || during === undefined) throw new Error('a half was not measured');
-  return { without, during, drillSeconds, load };
+  if (without === undefined) throw new Error('nothing was measured without a drill');
+  return { without, drills, load };
 }
 
 /** Measures what a drill costs a hot standby that streams and answers queries. */
 export async function measureDrillCost(context: BenchContext): Promise<Table> {
   const { major, options } = context;
-  const { drillScale, drillRounds, drillQuietMs } = options;
+  const { drillScale, drillRounds } = options;
   const ini = { use_streaming_replication: 'on', drill_limit: '100GB' };
-  const pairs = await withDrillSite({ major, scale: drillScale, ini }, async (site) => {
+  const rounds = await withDrillSite({ major, scale: drillScale, ini }, async (site) => {
     const { world, primary, standby } = site;
     mustSucceed(await world.cmdStandby(standby, ['-S'], { limitMs }));
     await eventually(() => standby.inRecovery().catch(() => false), { limitMs: 120_000 });
@@ -184,42 +201,51 @@ export async function measureDrillCost(context: BenchContext): Promise<Table> {
     startPgbench(standby, logs.queries, ['-S', '-R', String(rates.queries)]);
     await delay(settleMs);
     const watching = watchStandby(site, logs.queries);
-    const measured: CostPair[] = [];
+    const measured: CostRound[] = [];
     try {
       for (let round = 1; round <= drillRounds; round += 1)
-        measured.push(await measureCostPair(context, site, watching, round, drillQuietMs));
+        measured.push(await measureCostRound(context, site, watching, round));
     } finally {
       await watching.stop();
     }
     return measured;
   });
-  return costTable(pairs, drillScale);
+  return costTable(rounds, drillScale);
 }
 
-function costTable(pairs: readonly CostPair[], scale: number): Table {
-  const rows = (['queries', 'lag'] as const).map((what) => {
-    const [without, during] = [
-      pairs.map((pair) => pair.without[what]),
-      pairs.map((pair) => pair.during[what]),
-    ];
-    const ratios = during.map((value, index) => value / (without[index] ?? NaN));
-    return [
-      what === 'queries' ? 'queries on the standby' : 'replay lag',
-      milliseconds(median(without)),
-      milliseconds(median(during)),
-      ratio(median(ratios)),
-      pairedText(pairedRatio(during, without)),
-    ];
+function costTable(rounds: readonly CostRound[], scale: number): Table {
+  const rows = copyRates.flatMap(({ label }) => {
+    const pairs = rounds.flatMap(({ without, drills }) => {
+      const during = drills.get(label);
+      return during === undefined ? [] : [{ without, during }];
+    });
+    const took = median(pairs.map(({ during }) => during.drillSeconds));
+    return (['queries', 'lag'] as const).map((what) => {
+      const without = pairs.map((pair) => pair.without[what]);
+      const during = pairs.map((pair) => pair.during[what]);
+      return [
+        `${what === 'queries' ? 'queries on the standby' : 'replay lag'}; ${label}`,
+        seconds(took),
+        milliseconds(median(without)),
+        milliseconds(median(during)),
+        ratio(median(during.map((value, index) => value / (without[index] ?? NaN)))),
+        pairedText(pairedRatio(during, without)),
+      ];
+    });
   });
-  const loads = pairs.map(({ load }) => load);
+  const loads = rounds.map(({ load }) => load);
   return {
     title: 'What a drill costs a hot standby',
     note:
-      `95th percentiles, medians of ${String(pairs.length)} pairs in turn: a time without a drill, and a drill with the default priority and drill_limit set, of a pgbench database of scale ${String(scale)}; ` +
-      `it takes ${seconds(median(pairs.map(({ drillSeconds }) => drillSeconds)))} with the removal of its copy. The primary takes ${String(rates.writes)} transactions a second, the standby streams, and answers ${String(rates.queries)} queries a second. ` +
-      `Load of the machine before the pairs, these two included: ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}.`,
-    columns: ['', 'p95 without', 'p95 during a drill', 'during ÷ without', 'pairs'],
+      `95th percentiles, medians of ${String(rounds.length)} rounds: a time without a drill, and drills with the default priority, in turn, of a pgbench database of scale ${String(scale)}; ` +
+      `the time of a drill includes the removal of its copy. The primary takes ${String(rates.writes)} transactions a second, the standby streams, and answers ${String(rates.queries)} queries a second. ` +
+      `Load of the machine before the rounds, these programs included: ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}.`,
+    columns: ['', 'a drill takes', 'p95 without', 'p95 during a drill', 'during ÷ without', 'pairs'],
     rows,
-    samples: pairs,
+    samples: rounds.map(({ without, drills, load }) => ({
+      without,
+      load,
+      drills: Object.fromEntries(drills),
+    })),
   };
 }
