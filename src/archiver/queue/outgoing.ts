@@ -44,9 +44,6 @@ export type FromQueue =
     }
   | Stuck;
 
-/** While unpacked files travel, this host's disk has them a second time. */
-const mostUnpackedBytes = 64 * 1024 * 1024;
-
 function damaged({ queue, name: standby }: Sending['lane'], { path, name }: QueuedFile, why: string): Stuck {
   return {
     kind: 'stuck',
@@ -173,16 +170,15 @@ async function unpackFirst(
   first: QueuedFile,
 ): Promise<FromQueue> {
   const { deps, limits } = sending;
-  const most = { files: limits.files, bytes: Math.min(limits.bytes, mostUnpackedBytes) };
   const own = join(deps.layout.unpacked, `${deps.pid}.${deps.nonce()}`);
   const result = await makePrivateDirectory(own)
-    .then(() => fill(sending, names, first, unpackingPlace(sending, own), most))
+    .then(() => fill(sending, names, first, unpackingPlace(sending, own), limits))
     .catch((error: unknown) => {
       if (systemErrorCode(error) === undefined) throw error;
       return stuck('failed', `cannot unpack queued files in "${own}": ${messageOf(error)}`);
     });
   if (result.kind === 'batch' || result.trouble.kind !== 'failed') return result;
-  const elsewhere = unpackingPlace(sending, await makeTemporaryDirectory(`pitrtools-${deps.pid}-`));
+  const elsewhere = unpackingPlace(sending, await makeTemporaryDirectory(`pitrtools-unpacked-${deps.pid}-`));
   return fill(sending, names, first, elsewhere, { files: 1, bytes: 0 });
 }
 

@@ -84,8 +84,8 @@ export type CompressForQueue = (file: WalFile, target: string) => Promise<Frame 
 async function makeProved(tools: FrameTools, file: WalFile, target: string): Promise<Frame | string> {
   const made = await makeFrame(tools, file, target);
   if (made.kind === 'none') return made.reason;
-  await fsyncPath(target);
-  if (await holdsBytesOf(tools, target, file.path)) return made.frame;
+  const [isProved] = await Promise.all([holdsBytesOf(tools, target, file.path), fsyncPath(target)]);
+  if (isProved) return made.frame;
   return 'the frame that zstd made does not unpack to the segment';
 }
 
