@@ -97,6 +97,8 @@ test(
     await down?.sshd.start();
     end.abort();
     const archived = await archiving;
+    // The last strike may have been at the shipper, and nothing is archived any more that would start one. A second one ends.
+    await startShipper(cluster);
     for (const standby of cluster.standbys) {
       await eventually(() => cluster.queue(standby.name).length === 0, {
         limitMs: 120_000,
