@@ -1,5 +1,5 @@
 /**
- * A WAL file compressed by the zstd of the command line. Whoever has a frame can prove its content: zstd verifies the
+ * A WAL file compressed by the zstd of the command line. Every owner of a frame can prove its content: zstd verifies the
  * checksum in it when it unpacks it, and the digest is that of the frame's own bytes.
  */
 import { createHash } from 'node:crypto';
@@ -33,7 +33,7 @@ export function contentBytes({ identity, frame }: Outgoing): number {
   return frame?.size ?? Number(identity.size);
 }
 
-/** What is needed to make frames, and to unpack them. */
+/** The means to make frames, and to unpack them. */
 export interface FrameTools {
   readonly run: RunCommand;
   /** The full path of zstd. */
