@@ -13,6 +13,7 @@ missing_debian_packages() {
   [ -x /usr/bin/rsync ] || echo rsync
   [ -x /usr/bin/ssh ] || echo openssh-client
   [ -x /usr/sbin/sshd ] || echo openssh-server
+  [ -x /usr/bin/zstd ] || echo zstd
   [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || [ -x /usr/bin/ip ] || echo iproute2
   if ! { [ -x "$bin/psql" ] && [ -x "$bin/pgbench" ] && [ -x "$bin/pg_archivecleanup" ]; }; then
     echo postgresql

@@ -12,6 +12,8 @@ export function layoutOf(archiveDirectory: string) {
     temporary: join(privateDirectory, 'tmp'),
     /** Queued segments that are unpacked for a standby, in directories named `PID.NONCE`. */
     unpacked: join(privateDirectory, 'unpacked'),
+    /** Frames of the running shipper: nothing relies on them. */
+    frames: join(privateDirectory, 'frames'),
     systemIdentifier: join(privateDirectory, 'system_identifier'),
   };
 }

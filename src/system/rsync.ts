@@ -109,3 +109,21 @@ export function lightCompression(flags: readonly string[]): readonly string[] {
   );
   return compresses && !isChosen ? ['--compress-level=1'] : [];
 }
+
+const flagOfTheWay =
+  /^(?:-[zvqWh]+|--(?:compress|verbose|quiet|whole-file|no-whole-file|stats|human-readable)|--(?:compress-level|zl|compress-choice|zc|skip-compress|timeout|contimeout)=.*)$/;
+
+/** Whether a flag changes only how the bytes travel. What others do to a file, only rsync does. */
+export function isOfTheWay(flag: string): boolean {
+  return flagOfTheWay.test(flag);
+}
+
+/** Removes compression from flags of the way. */
+export function withoutCompression(flags: readonly string[]): readonly string[] {
+  return flags.flatMap((flag) => {
+    if (/^--(?:compress|zl|zc|skip-compress)/.test(flag)) return [];
+    if (!/^-[^-]/.test(flag)) return [flag];
+    const letters = flag.replaceAll('z', '');
+    return letters === '-' ? [] : [letters];
+  });
+}

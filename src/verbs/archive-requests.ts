@@ -11,6 +11,7 @@ import type { RemoteWork } from '../system/ssh.ts';
 import {
   cluster,
   directoryName,
+  framedFile,
   oneOf,
   path,
   segmentName,
@@ -24,6 +25,7 @@ import { type Arguments, type ScriptRequest, type ValuesOf, workOf } from './req
 import { commitScript, type DeliveryPlace, helloScript, incoming } from './scripts/delivery.ts';
 import { plantScript } from './scripts/plant.ts';
 import { takeScript } from './scripts/take.ts';
+import { unpackPart } from './scripts/unpack.ts';
 
 /** The archive as the host that makes the script knows it. */
 export interface ArchivePlace {
@@ -76,6 +78,14 @@ export const archiveRequests = {
   ),
   commit: request({ ...lane, marks: severalOf(text), files: severalOf(sizedFile) }, (place, args) =>
     commitScript(deliveryPlace(place, args), args.files, args.marks),
+  ),
+  /** The same for segments that have arrived as frames. */
+  'commit-frames': request(
+    { ...lane, marks: severalOf(text), files: severalOf(framedFile) },
+    (place, args) => {
+      const there = deliveryPlace(place, args);
+      return commitScript(there, args.files, args.marks, unpackPart(there, args.files));
+    },
   ),
   /** Takes single segments on standard input into the inbox, for as long as its session lasts. */
   'take-segments': {

@@ -123,6 +123,23 @@ export const sizedFile: ArgumentKind<{ readonly name: string; readonly size: num
   },
 };
 
+/** A segment, the size that it must have, and the SHA-256 of its frame in the inbox. */
+export const framedFile: ArgumentKind<{
+  readonly name: string;
+  readonly size: number;
+  readonly digest: string;
+}> = {
+  what: 'a segment with its size and the digest of its frame',
+  format: ({ digest, ...file }) => `${sizedFile.format(file)}:${digest}`,
+  parse: (word) => {
+    const [, file = '', digest = ''] = /^(.*):([0-9a-f]{64})$/.exec(word) ?? [];
+    const sized = sizedFile.parse(file);
+    return sized === undefined || segmentName.parse(sized.name) === undefined
+      ? undefined
+      : { ...sized, digest };
+  },
+};
+
 export function oneOf<const Word extends string>(...words: readonly Word[]): ArgumentKind<Word> {
   return {
     what: `one of ${words.join(', ')}`,

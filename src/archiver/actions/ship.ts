@@ -11,6 +11,7 @@ import { type ShipperPlaces, shipperPlaces } from '../markers/places.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
 import { runKeeper } from '../shipper/keeper.ts';
 import { watchKeptSlot } from '../shipper/kept-slot.ts';
+import { endFrames, prepareFrames } from '../shipper/lane-frames.ts';
 import { adoptState, runLane } from '../shipper/lane-loop.ts';
 import type { ShipperLane } from '../shipper/lane-record.ts';
 import { relay } from '../shipper/relay.ts';
@@ -91,6 +92,7 @@ async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
   const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
   await wipeMarkers(work.places);
   await removeDeadTemporaries(deps.layout);
+  await prepareFrames(work);
   for (const lane of work.lanes) await adoptStateSafely(work, lane);
   const parts = await startTaking(work, config);
   if (parts === 'config-changed') return parts;
@@ -103,6 +105,7 @@ async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
     // No marker may remain when the next configuration is in force. A lane may still be delivering, which does no harm.
     await Promise.all(parts);
     await Promise.race([Promise.all(running), delay(shutdownGraceMs, undefined, { ref: false })]);
+    await endFrames(work);
   }
 }
 

@@ -1,7 +1,8 @@
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { quoted } from '../../system/printable.ts';
 import { parseSentinel, type Sentinel } from '../../system/sentinel.ts';
-import { takesLine } from '../../verbs/scripts/delivery.ts';
+import { takesLine, unpacksLine } from '../../verbs/scripts/delivery.ts';
+import { notUnpackedWord } from '../../verbs/scripts/unpack.ts';
 import { failed, type Trouble } from './trouble.ts';
 
 /** One line of the commit script: the outcome of one file. */
@@ -141,6 +142,10 @@ export interface Answers {
   readonly newest: readonly SegmentName[];
   /** Single segments can be taken there without rsync. */
   readonly takesSegments: boolean;
+  /** Frames can be unpacked there. */
+  readonly unpacks: boolean;
+  /** Why the frames of a batch were not unpacked. */
+  readonly notUnpacked: string | undefined;
   /** The first script was carried out. */
   readonly isReady: boolean;
   /** The outcome of each file; only the commit script returns it. */
@@ -158,6 +163,8 @@ export function readAnswers(lines: readonly string[], archivedir: string): Answe
       .map(parseWalName)
       .filter((name) => name.kind === 'segment'),
     takesSegments: lines.includes(takesLine),
+    unpacks: lines.includes(unpacksLine),
+    notUnpacked: words.find(({ word }) => word === notUnpackedWord)?.rest,
     isReady: words.some(({ word }) => word === 'ready'),
     files: words.map(readFileAnswer).filter((answer) => answer !== undefined),
   };

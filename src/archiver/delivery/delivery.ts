@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import type { StandbyTarget } from '../../config/options-archiver.ts';
 import type { LeftTimeline } from '../../postgres/left-timeline.ts';
 import { quoted } from '../../system/printable.ts';
@@ -10,17 +11,19 @@ import {
   rsyncEnvironment,
   rsyncOutcome,
   type RsyncProgram,
+  withoutCompression,
 } from '../../system/rsync.ts';
 import { type Sentinel, sentinelName } from '../../system/sentinel.ts';
 import { refusalOf, type RemoteShell } from '../../system/ssh.ts';
 import { archiveWork } from '../../verbs/archive-requests.ts';
 import { type DeliveryPlace, inboxOf, nameOfLane } from '../../verbs/scripts/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { contentBytes, type Outgoing } from '../frames/frame.ts';
+import { contentBytes, type Frame, type Outgoing } from '../frames/frame.ts';
+import type { FrameUse } from '../frames/frame-use.ts';
 import { isStill } from '../wal/wal-file.ts';
 import { type Answers, type FileAnswer, readAnswers, troubleOf } from './answers.ts';
 import { type OwnPast, screen, type Screened } from './left-guard.ts';
-import type { TakeSegment } from './take-segment.ts';
+import type { TakeFrames, TakeSegment } from './take-segment.ts';
 import { type Concern, failed, type Trouble } from './trouble.ts';
 
 /** An open connection to a standby that is ready to take WAL. */
@@ -39,8 +42,13 @@ export interface Delivery {
   readonly marks?: readonly string[];
   /** The greeting has shown that single segments can be taken there without rsync. */
   readonly takesSegments?: boolean;
+  /** The greeting has shown that frames can be unpacked there. */
+  readonly unpacks?: boolean;
+  readonly frames?: FrameUse | undefined;
   /** Brings a segment that travels alone; without it, rsync does. */
   readonly takeSegment?: TakeSegment | undefined;
+  /** Brings frames over a fast link; without it, rsync does. */
+  readonly takeFrames?: TakeFrames | undefined;
   /** Aborted when a transfer must end: PostgreSQL waits for it no longer. */
   readonly stopTransfer?: AbortSignal;
   /** The timelines that this server has left itself, with what it says of a file that is skipped for that reason. */
@@ -146,23 +154,43 @@ async function findChanged({ files }: Batch): Promise<Trouble | undefined> {
   return undefined;
 }
 
+/** The frames of a batch; undefined if its files travel as they are. */
+function framesOf({ files }: Batch): readonly Frame[] | undefined {
+  const frames = files.flatMap(({ frame }) => (frame === undefined ? [] : [frame]));
+  return frames.length === files.length ? frames : undefined;
+}
+
+/** The files that rsync sends for a batch, with its flags. */
+function cargoOf(batch: Batch, rsync: RsyncProgram) {
+  const frames = framesOf(batch);
+  const [first] = frames ?? [];
+  if (frames === undefined || first === undefined) {
+    const names = batch.files.map(({ name }) => name.text);
+    const flags = batch.compressesLightly === true ? lightCompression(rsync.flags) : [];
+    return { directory: batch.directory, names, rsync, flags };
+  }
+  const plain = { ...rsync, flags: withoutCompression(rsync.flags) };
+  const names = frames.map(({ path }) => basename(path));
+  return { directory: dirname(first.path), names, rsync: plain, flags: [] };
+}
+
 async function transfer(
   deps: ArchiverDeps,
   delivery: Delivery,
   batch: Batch,
   limitMs: number,
 ): Promise<Trouble | undefined> {
-  const { shell, rsync, place, standby } = delivery;
+  const { shell, place, standby } = delivery;
+  const { directory, names, rsync, flags } = cargoOf(batch, delivery.rsync);
   // With a restricted key the other end enters its archive itself.
   const above = shell.served === undefined ? `${delivery.directory ?? place.archivedir}/` : '';
   const target = remotePath(shell, rsync, `${above}${inboxOf(place)}/`);
   // Equal size and time prove nothing, so rsync may skip nothing. A part of a file that exists already is completed.
-  const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-'];
-  if (batch.compressesLightly === true) ours.push(...lightCompression(rsync.flags));
+  const ours = ['--times', '--ignore-times', '--partial', '--from0', '--files-from=-', ...flags];
   // rsync 3.5 follows no symbolic link of another owner.
-  const source = await realpath(batch.directory).catch(() => batch.directory);
+  const source = await realpath(directory).catch(() => directory);
   const command = rsyncCommand(shell, rsync, standby.ssh_timeout, [...ours, `${source}/`, target]);
-  const input = batch.files.map((file) => `${file.name.text}\0`).join('');
+  const input = names.map((name) => `${name}\0`).join('');
   const outcome = rsyncOutcome(await deps.run(command, { limitMs, input, env: rsyncEnvironment(rsync) }));
   switch (outcome.kind) {
     case 'whole':
@@ -187,6 +215,17 @@ async function isTaken({ takeSegment, stopTransfer }: Delivery, batch: Batch): P
   return takeSegment(file, stopTransfer);
 }
 
+/** The same for the frames of a batch. Over a slow link, rsync does it: it completes what arrived in part. */
+async function areFramesTaken(
+  { takeFrames, stopTransfer }: Delivery,
+  batch: Batch,
+  limitMs: number,
+): Promise<boolean> {
+  if (takeFrames === undefined || batch.compressesLightly !== true || framesOf(batch) === undefined)
+    return false;
+  return takeFrames(batch.files, limitMs, stopTransfer);
+}
+
 /** Transfers the bytes of a batch to the standby; no file has its final name there yet. */
 export async function transferBatch(
   deps: ArchiverDeps,
@@ -201,6 +240,8 @@ export async function transferBatch(
   if (forbidden !== undefined) return { trouble: forbidden, isTelling };
   const wanted = { ...batch, files };
   if (await isTaken(delivery, wanted)) return { trouble: await findChanged(wanted), isTelling };
+  if (await areFramesTaken(delivery, wanted, limitMs))
+    return { trouble: await findChanged(wanted), isTelling: true };
   if (delivery.stopTransfer?.aborted === true) return { trouble: failed('its time was over'), isTelling };
   return { trouble: await transfer(deps, delivery, wanted, limitMs), isTelling: true };
 }
@@ -246,24 +287,42 @@ function withSkipped({ accepted, files, trouble }: Screened, sent: BatchResult):
   return { delivered: accepted.slice(0, accepted.indexOf(firstFailed)), trouble: sent.trouble };
 }
 
+/** One exchange for all of it, also where the files must be unpacked first. */
+function commitWork({ place, marks = [] }: Delivery, batch: Batch) {
+  const words = { ...laneWords(place), marks };
+  const framed = batch.files.flatMap(({ name, frame }) =>
+    frame === undefined ? [] : [{ name: name.text, size: frame.size, digest: frame.digest }],
+  );
+  if (framed.length === batch.files.length)
+    return archiveWork('commit-frames', place, { ...words, files: framed });
+  const files = batch.files.map((file) => ({ name: file.name.text, size: contentBytes(file) }));
+  return archiveWork('commit', place, { ...words, files });
+}
+
+/** Nothing was stored. */
+function refuseFrames({ frames, standby }: Delivery, said: string): Trouble {
+  const reason = `${standby.name} could not unpack what it was sent: ${quoted(said)}`;
+  frames?.rest(reason);
+  return { ...failed(reason), isOfFrames: true };
+}
+
 async function commitFiles(delivery: Delivery, batch: Batch): Promise<BatchResult> {
   const { shell, place, standby } = delivery;
   // The transfer may have taken long.
   const forbidden = await delivery.mayDeliver?.();
   if (forbidden !== undefined) return { delivered: [], trouble: forbidden };
-  const files = batch.files.map((file) => ({ name: file.name.text, size: contentBytes(file) }));
-  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const bytes = batch.files.reduce((sum, file) => sum + contentBytes(file), 0);
   const limitMs = standby.ssh_timeout * 1000 + Math.ceil(bytes / commitBytesPerMs);
   await delivery.noteDelivery();
-  const work = archiveWork('commit', place, { ...laneWords(place), marks: delivery.marks ?? [], files });
-  const answer = await shell.run(work, { limitMs });
+  const answer = await shell.run(commitWork(delivery, batch), { limitMs });
   if (answer.kind === 'lost') return { delivered: [], trouble: lost(answer.reason) };
   const refusal = refusalOf(answer);
   if (refusal !== undefined)
     return { delivered: [], trouble: failed(`the standby refused to store the files: ${refusal}`) };
-  const { files: answers, trouble, resumeRequest } = readAnswers(answer.lines, place.archivedir);
+  const { files: answers, trouble, resumeRequest, notUnpacked } = readAnswers(answer.lines, place.archivedir);
   if (resumeRequest !== undefined) await delivery.noteRequest?.(resumeRequest);
   if (trouble !== undefined) return { delivered: [], trouble };
+  if (notUnpacked !== undefined) return { delivered: [], trouble: refuseFrames(delivery, notUnpacked) };
   const result = judge(answers, batch, standby.name);
   if (place.mode === 'store') delivery.noteStored?.(result.delivered);
   return result;

@@ -1,20 +1,19 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { checkSegmentHeader } from '../../postgres/wal-header.ts';
-import type { Session } from '../../system/command.ts';
-import { inShell } from '../../system/ssh-beside.ts';
-import { archiveWork } from '../../verbs/archive-requests.ts';
-import { nameOfLane } from '../../verbs/scripts/delivery.ts';
+import { checkSegmentHeader, longHeaderBytes } from '../../postgres/wal-header.ts';
+import { isOfTheWay } from '../../system/rsync.ts';
 import {
+  formatFrameOffer,
   formatOffer,
   largestTaken,
   mostTakenBytes,
   type Offer,
-  takeReady,
 } from '../../verbs/scripts/take.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import type { Outgoing } from '../frames/frame.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import type { Delivery } from './delivery.ts';
+import { openTakeSession, type Receiver, type TakeSession } from './take-session.ts';
 
 /**
  * Brings one segment into the inbox of a standby without rsync. Only `true` means that it is there, proved and flushed;
@@ -22,13 +21,14 @@ import type { Delivery } from './delivery.ts';
  */
 export type TakeSegment = (file: WalFile, stop?: AbortSignal) => Promise<boolean>;
 
+/** The same for the frames of a batch, which the commit proves. It may take so many milliseconds. */
+export type TakeFrames = (files: readonly Outgoing[], mostMs: number, stop?: AbortSignal) => Promise<boolean>;
+
 export interface SegmentTaker {
   readonly take: TakeSegment;
+  readonly takeFrames: TakeFrames;
   readonly end: () => void;
 }
-
-/** The parts of a delivery that are needed. */
-type Receiver = Pick<Delivery, 'shell' | 'place'>;
 
 /** rsync needs less than this for a whole segment, unless the standby hangs. */
 const limitMs = 5_000;
@@ -52,19 +52,28 @@ function endOfUsed(bytes: Buffer): number {
   return end;
 }
 
-/** Flags of rsync that change only how the bytes travel. What others do to a file, only rsync does. */
-const flagOfTheWay =
-  /^(?:-[zvqWh]+|--(?:compress|verbose|quiet|whole-file|no-whole-file|stats|human-readable)|--(?:compress-level|zl|compress-choice|zc|skip-compress|timeout|contimeout)=.*)$/;
-
 /** Whether segments may reach this standby without rsync. */
 export function mayTake({
   takesSegments,
   place,
   rsync,
 }: Pick<Delivery, 'takesSegments' | 'place' | 'rsync'>): boolean {
-  return (
-    takesSegments === true && place.mode === 'store' && rsync.flags.every((flag) => flagOfTheWay.test(flag))
-  );
+  return takesSegments === true && place.mode === 'store' && rsync.flags.every(isOfTheWay);
+}
+
+/** A first look: no page of it is used behind the bytes that can travel in this way. */
+export async function mayBeShort({ path }: WalFile): Promise<boolean> {
+  const handle = await open(path, 'r').catch(() => undefined);
+  if (handle === undefined) return false;
+  try {
+    const header = Buffer.alloc(longHeaderBytes);
+    await handle.read(header, 0, header.length, mostTakenBytes);
+    return header.equals(zeros.subarray(0, header.length));
+  } catch {
+    return false;
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Undefined if more of the file is used than travels in this way, if others may read it, or if it cannot be read. */
@@ -111,56 +120,17 @@ export async function contentOf(
 // A call: it may be aborted between two looks.
 const isAborted = (stop: AbortSignal | undefined): boolean => stop?.aborted === true;
 
-/** One session of the standby's script. */
-function openSession({ shell, place }: Receiver) {
-  const { systemIdentifier, run, mode } = place;
-  const work = archiveWork('take-segments', place, {
-    cluster: systemIdentifier,
-    lane: nameOfLane(place),
-    run,
-    mode,
-  });
-  let isReady = false;
-  let isOver = false;
-  let answered: ((line: string | undefined) => void) | undefined;
-  const settle = (line: string | undefined): void => {
-    answered?.(line);
-    answered = undefined;
-  };
-  const session: Session = shell.start(inShell(work), {
-    onLine: (line) => {
-      if (answered !== undefined) settle(line);
-      // A line that nobody waits for: what follows could be mistaken for an answer.
-      else if (isReady || line !== takeReady) end();
-      else isReady = true;
-    },
-  });
-  const end = (): void => {
-    isOver = true;
-    settle(undefined);
-    session.close();
-    session.kill();
-  };
-  void session.ended.then(end);
-  /** @returns the standby's line; undefined if there is none, after which the session is over */
-  const exchange = async (
-    { bytes, offer }: Content,
-    stop: AbortSignal | undefined,
-  ): Promise<string | undefined> => {
-    const timer = setTimeout(end, limitMs);
-    stop?.addEventListener('abort', end, { once: true });
-    try {
-      return await new Promise<string | undefined>((resolve) => {
-        answered = resolve;
-        session.write(formatOffer(offer));
-        session.write(bytes);
-      });
-    } finally {
-      clearTimeout(timer);
-      stop?.removeEventListener('abort', end);
+/** All bytes of a frame, in the order in which they lie on the disk. */
+async function writeFile(session: TakeSession, path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    for await (const chunk of handle.createReadStream({ autoClose: false, highWaterMark: chunkBytes })) {
+      session.write(chunk as Buffer);
+      await session.whenRoom();
     }
-  };
-  return { exchange, end, isReady: () => isReady && !isOver, isOver: () => isOver };
+  } finally {
+    await handle.close();
+  }
 }
 
 /**
@@ -171,7 +141,7 @@ export function segmentTaker(
   { monotonicMs, log }: Pick<ArchiverDeps, 'monotonicMs' | 'log'>,
   receiver: Receiver,
 ): SegmentTaker {
-  let session: ReturnType<typeof openSession> | undefined;
+  let session: TakeSession | undefined;
   let restUntilMs = -Infinity;
   let isBusy = false;
   const rest = (why: string): void => {
@@ -180,35 +150,75 @@ export function segmentTaker(
     session?.end();
     session = undefined;
   };
-  const takeContent = async (content: Content, stop: AbortSignal | undefined): Promise<boolean> => {
+  /** One exchange, or what there is instead: undefined if rsync has to do it. */
+  const inSession = async (
+    names: readonly string[],
+    write: (open: TakeSession) => Promise<void>,
+    mostMs: number,
+    stop: AbortSignal | undefined,
+  ): Promise<boolean> => {
     if (session?.isOver() === true) {
       rest('the session that takes them has ended');
       return false;
     }
-    session ??= openSession(receiver);
+    session ??= openTakeSession(receiver);
     if (!session.isReady() || isAborted(stop)) return false;
+    const current = session;
+    const lines = await current.exchange(() => write(current), names.length, mostMs, stop);
+    if (names.every((name, index) => lines[index] === `taken ${name}`)) return true;
+    if (isAborted(stop)) session = undefined;
+    else rest(lines.length < names.length ? 'no answer' : 'the standby could not take one');
+    return false;
+  };
+
+  const takeContent = async ({ bytes, offer }: Content, stop: AbortSignal | undefined): Promise<boolean> => {
     const began = monotonicMs();
-    const line = await session.exchange(content, stop);
+    const write = (open: TakeSession): Promise<void> => {
+      open.write(formatOffer(offer));
+      open.write(bytes);
+      return Promise.resolve();
+    };
+    if (!(await inSession([offer.name], write, limitMs, stop))) return false;
     const tookMs = monotonicMs() - began;
-    if (line !== `taken ${content.offer.name}`) {
-      if (isAborted(stop)) session = undefined;
-      else rest(line === undefined ? 'no answer' : 'the standby could not take one');
-      return false;
-    }
     if (tookMs > slowMs) rest(`one took ${Math.round(tookMs)} ms`);
     return true;
   };
+
+  const takeFrames: TakeFrames = (files, mostMs, stop) => {
+    const framed = files.flatMap(({ name, identity, frame }) =>
+      frame === undefined ? [] : [{ name: name.text, frame, mtimeNs: identity.mtimeNs }],
+    );
+    const write = async (open: TakeSession): Promise<void> => {
+      for (const { name, frame, mtimeNs } of framed) {
+        open.write(formatFrameOffer({ name, bytes: frame.bytes, mtimeNs }));
+        await writeFile(open, frame.path);
+      }
+    };
+    return inSession(
+      framed.map(({ name }) => name),
+      write,
+      mostMs,
+      stop,
+    );
+  };
+
+  const alone = async (use: () => Promise<boolean>, stop: AbortSignal | undefined): Promise<boolean> => {
+    if (isBusy || isAborted(stop) || monotonicMs() < restUntilMs) return false;
+    isBusy = true;
+    try {
+      return await use();
+    } finally {
+      isBusy = false;
+    }
+  };
+
   return {
-    take: async (file, stop) => {
-      if (isBusy || isAborted(stop) || monotonicMs() < restUntilMs) return false;
-      isBusy = true;
-      try {
+    take: (file, stop) =>
+      alone(async () => {
         const content = await contentOf(file, receiver.place.systemIdentifier);
         return content !== undefined && (await takeContent(content, stop));
-      } finally {
-        isBusy = false;
-      }
-    },
+      }, stop),
+    takeFrames: (files, mostMs, stop) => alone(() => takeFrames(files, mostMs, stop), stop),
     end: () => {
       session?.end();
       session = undefined;

@@ -44,6 +44,8 @@ export interface Trouble {
   readonly hint?: string | undefined;
   /** For `left`: the mark that forbids the WAL. */
   readonly mark?: LeftTimeline | undefined;
+  /** It concerns only frames: as they are, the standby may accept the same files. */
+  readonly isOfFrames?: true | undefined;
 }
 
 /** Problems that an operator must know of, with a standby that takes WAL all the same. */

@@ -8,6 +8,7 @@ import { type Delivery, laneId } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Outgoing } from '../frames/frame.ts';
+import { frameUse } from '../frames/frame-use.ts';
 import { noteStored } from '../ledger/ledger.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { greet } from './greet.ts';
@@ -75,6 +76,7 @@ export async function withDelivery<T>(
       rsync: tools.rsync,
       place: placeOf(deps, lane, cluster),
       mayDeliver,
+      frames: frameUse(deps),
       noteDelivery: () => noteDelivery(lane),
       noteStored: (files: readonly Outgoing[]) => {
         noteStored(lane.ledger, files, deps.now());

@@ -48,7 +48,7 @@ async function informed(
   );
   const after = isChanged ? await sayHello(delivery, []) : hello;
   if (after.trouble !== undefined) return { kind: 'trouble', trouble: after.trouble };
-  const { directory, sentinel, marks, takesSegments } = after;
+  const { directory, sentinel, marks, takesSegments, unpacks } = after;
   // Others may have informed it meanwhile.
   const ownPast = ownPastOf(deps, own ?? (await readOwnLeft(deps, cluster, sentinel)));
   const declared = own?.declared ?? [];
@@ -58,6 +58,7 @@ async function informed(
     sentinel,
     marks,
     takesSegments,
+    unpacks,
     ownPast,
     concern: (await divergence(lane, declared)) ?? concern,
     undecided: await undecidedOf(lane, declared),

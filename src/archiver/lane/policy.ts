@@ -104,7 +104,7 @@ function findLimit({ settings }: ArchiverDeps, use: QueueUse, bytes: number): st
 }
 
 /** Whether a copy of this size leaves the file system less free space than the INI file demands. */
-async function findNoSpace({ settings }: ArchiverDeps, bytes: number): Promise<string | undefined> {
+export async function findNoSpace({ settings }: ArchiverDeps, bytes: number): Promise<string | undefined> {
   const { l_archivedir, queue_min_free } = settings;
   if (queue_min_free === undefined) return undefined;
   const { bavail, bsize } = await statfs(l_archivedir);

@@ -5,6 +5,7 @@ import { type BatchSource, sendBatches } from '../delivery/pipeline.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { contentBytes, type Outgoing } from '../frames/frame.ts';
+import { acceptsFrames } from '../frames/frame-use.ts';
 import { type FromQueue, nextFromQueue } from '../queue/outgoing.ts';
 import { isQueueEmpty, listQueue, removeFromQueue } from '../queue/queue.ts';
 import { type WalFile, walFileAt } from '../wal/wal-file.ts';
@@ -37,6 +38,8 @@ export interface Pace extends Partial<Pick<BatchSource, 'limitMs' | 'width' | 't
   readonly compressesLightly?: () => boolean;
   /** `queuedBytes`: what they took in the queue. */
   readonly delivered?: (files: readonly Outgoing[], queuedBytes: number) => void;
+  /** The first files of a batch, as they can travel now. */
+  readonly fit?: (batch: Batch) => Promise<Batch>;
 }
 
 type Names = readonly [WalName, ...WalName[]];
@@ -87,8 +90,8 @@ function listedSource({ list, take, safe }: Listed, pace: Pace) {
       state.stop = taken;
       return undefined;
     }
-    const { batch, release } = taken;
-    releases.set(batch, release);
+    const batch = (await pace.fit?.(taken.batch)) ?? taken.batch;
+    releases.set(batch, taken.release);
     names = names.slice(batch.files.length);
     uncommitted += 1;
     return batch;
@@ -151,7 +154,7 @@ export async function sendQueue(
   const listed: Listed = {
     list: () => listQueue(queue, keptNames),
     take: (names, compressesLightly) =>
-      nextFromQueue({ deps, lane, limits, takesFrames: false, compressesLightly }, names),
+      nextFromQueue({ deps, lane, limits, takesFrames: acceptsFrames(delivery), compressesLightly }, names),
     safe: (files) => {
       sent += files.length;
       return removeFromQueue(
@@ -160,7 +163,9 @@ export async function sendQueue(
       );
     },
   };
-  const trouble = await sendListed(deps, delivery, listed, pace);
+  let trouble = await sendListed(deps, delivery, listed, pace);
+  // Frames rest then.
+  if (trouble?.isOfFrames === true) trouble = await sendListed(deps, delivery, listed, pace);
   return { sent, isEmpty: trouble === undefined && (await isQueueEmpty(queue)), trouble };
 }
 

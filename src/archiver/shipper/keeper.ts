@@ -16,6 +16,7 @@ import {
   shipmentsInOrder,
   updateHead,
 } from './board.ts';
+import { dropFrames, noteQueued } from './lane-frames.ts';
 import { recordIfFree, withState } from './lane-notes.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { recheckBoardIfDue } from './recheck-board.ts';
@@ -155,6 +156,7 @@ async function queueForLane(
 ): Promise<void> {
   try {
     lane.queueUse = await queueWithinLimits(work.deps, lane, copy, lane.queueUse);
+    await noteQueued(work, lane, shipment.file);
     await settle(work, lane, shipment);
   } catch (error) {
     if (!(error instanceof PitrError)) throw error;
@@ -217,6 +219,7 @@ async function markComplete(work: Work): Promise<boolean> {
 /** One round. Returns how long nothing needs to be done after it. */
 async function decide(work: Work): Promise<number> {
   await recheckBoardIfDue(work);
+  dropFrames(work);
   if (await markComplete(work)) return 0;
   forgetFullness(work);
   const waitMs = declareLate(work);

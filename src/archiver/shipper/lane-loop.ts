@@ -7,6 +7,7 @@ import type { Delivery } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
 import { mayTake, segmentTaker } from '../delivery/take-segment.ts';
 import type { Concern, Trouble } from '../delivery/trouble.ts';
+import { acceptsFrames } from '../frames/frame-use.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { greet } from '../lane/greet.ts';
@@ -20,6 +21,7 @@ import { isLedgerDue, writeLedger } from '../ledger/ledger.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { offerAgain, owedTo, wasLost } from './board.ts';
 import { catchUpWaitMs, noticeLostProof, resumeCatchUp, stepCatchUp } from './lane-catch-up.ts';
+import { forgetQueued } from './lane-frames.ts';
 import { lockLane, record, unlockLane, withState } from './lane-notes.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { directSource, queuePace } from './lane-sources.ts';
@@ -94,7 +96,8 @@ async function burstDirectly(
     run: (...[command, options]: Parameters<typeof run>) => run(command, { ...options, signal }),
   };
   try {
-    const direct = { ...delivery, takeSegment: lane.taker?.take, stopTransfer: signal };
+    const { take, takeFrames } = lane.taker ?? {};
+    const direct = { ...delivery, takeSegment: take, takeFrames, stopTransfer: signal };
     const trouble = await sendBatches(deps, direct, source);
     if (trouble === undefined) return undefined;
     return signal.aborted || source.wasOvertaken() ? 'interrupted' : trouble;
@@ -112,7 +115,8 @@ async function burst(work: Work, lane: ShipperLane, delivery: Delivery, untilMs:
     lane.isBehind = true;
     const run: typeof deps.run = (command, options) => deps.run(command, { ...options, signal: work.stop });
     const pace = queuePace(work, lane, untilMs);
-    const { trouble, isEmpty } = await sendQueue({ ...deps, run }, lane, delivery, pace);
+    const fast = { ...delivery, takeFrames: lane.taker?.takeFrames, stopTransfer: work.stop };
+    const { trouble, isEmpty } = await sendQueue({ ...deps, run }, lane, fast, pace);
     if (trouble !== undefined) return isStopped(work) ? 'interrupted' : trouble;
     if (!isEmpty) {
       await record(work, lane, { health: 'behind', reason: 'its queue is being sent' });
@@ -175,6 +179,7 @@ async function greetAgain(work: Work, lane: ShipperLane, delivery: Delivery): Pr
 function endTaking(lane: ShipperLane): void {
   lane.taker?.end();
   lane.taker = undefined;
+  lane.acceptsFrames = () => false;
 }
 
 /** A question that is still open is asked beside the delivery: the answer wakes the lane. */
@@ -182,6 +187,7 @@ async function noteGreeting({ deps }: Work, lane: ShipperLane, delivery: Deliver
   lane.concern = delivery.concern;
   endTaking(lane);
   if (mayTake(delivery)) lane.taker = segmentTaker(deps, delivery);
+  lane.acceptsFrames = () => acceptsFrames(delivery);
   lane.greetedMs = deps.monotonicMs();
   const { answer } = await beginQuestion(deps, lane, delivery, longQuestionMs);
   void answer.then((standings) => {
@@ -256,7 +262,8 @@ async function sendOverConnection(
     const result = (await burst(work, lane, delivery, untilMs)) ?? (await stepCatchUp(work, lane, delivery));
     if (isStopped(work)) return undefined;
     // Nothing is wrong with the standby: it is greeted again.
-    const isOutdated = typeof result === 'object' && result.kind === 'marks-changed';
+    const isOutdated =
+      typeof result === 'object' && (result.kind === 'marks-changed' || result.isOfFrames === true);
     outdated = isOutdated ? outdated + 1 : 0;
     const ended = isOutdated && outdated <= mostOutdated ? 'interrupted' : result;
     // A lane that is interrupted repeatedly must release its lock as well.
@@ -343,6 +350,7 @@ async function serve(work: Work, lane: ShipperLane): Promise<void> {
   const use = await withDelivery(deps, lane, cluster, names, (delivery, request) =>
     untilStopped(work, sendOverConnection(work, lane, delivery, request)).finally(() => {
       endTaking(lane);
+      forgetQueued(work, lane);
     }),
   );
   const trouble = use.kind === 'used' ? use.value : use.trouble;

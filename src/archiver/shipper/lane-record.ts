@@ -49,6 +49,10 @@ export function createShipperLane(lane: Lane) {
     stopDirect: new AbortController(),
     /** Brings segments that travel alone, while this standby's inbox is in use. */
     taker: undefined as SegmentTaker | undefined,
+    /** Whether it takes frames: not before its standby was greeted. */
+    acceptsFrames: (): boolean => false,
+    /** How much content one batch of frames from pg_wal may have. */
+    framedBytes: 64 * 1024 * 1024,
     /** Files that this lane is sending directly from pg_wal. */
     inFlight: new Set<string>(),
     /** Why its queue accepts nothing. */

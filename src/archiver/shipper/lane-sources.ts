@@ -2,9 +2,12 @@ import { dirname } from 'node:path';
 import type { WalName } from '../../postgres/wal-name.ts';
 import type { Batch, BatchResult } from '../delivery/delivery.ts';
 import type { BatchSource } from '../delivery/pipeline.ts';
+import { mayBeShort } from '../delivery/take-segment.ts';
+import type { Outgoing } from '../frames/frame.ts';
 import { batchBytes, batchFiles, bytesOf, type Pace, transferLimitMs } from '../lane/send.ts';
 import { removeFromQueue } from '../queue/queue.ts';
 import { isWanted, owedTo, type Shipment } from './board.ts';
+import { fitQueued, fitShipments, noteSent, releaseFrames, sendsFrames } from './lane-frames.ts';
 import type { ShipperLane } from './lane-record.ts';
 import { isStopped, type Work } from './work.ts';
 
@@ -27,12 +30,15 @@ export function queuePace(work: Work, lane: ShipperLane, untilMs: number): Pace 
   return {
     mayContinue: () => !isStopped(work) && work.deps.monotonicMs() < untilMs,
     compressesLightly: () => isFast(work, lane),
-    width: () => (isFast(work, lane) ? 2 : 1),
+    width: () => widthOf(work, lane),
+    fit: (batch) => fitQueued(work, lane, batch),
     transferred: (batch, tookMs) => {
+      releaseFrames(work, batch.files);
       noteSpeed(lane, batch, tookMs);
     },
-    delivered: ({ length }, queuedBytes) => {
-      countOut(lane, length, queuedBytes);
+    delivered: (files, queuedBytes) => {
+      countOut(lane, files.length, queuedBytes);
+      noteSent(work, lane, files);
       noteProgress(work, lane);
     },
   };
@@ -47,8 +53,23 @@ const startMs = 60;
 /** PostgreSQL waits for the first file until its whole batch is safe: a batch takes half of that time at most. */
 export function bytesAtOnce(work: Work, lane: ShipperLane): number {
   if (lane.bytesPerMs === 0) return firstBatchBytes;
-  const targetMs = Math.min(2_000, Math.max(100, work.deps.settings.queue_after * 500));
-  return Math.min(batchBytes, lane.bytesPerMs * targetMs);
+  return Math.min(batchBytes, lane.bytesPerMs * targetMs(work));
+}
+
+function targetMs({ deps }: Work): number {
+  return Math.min(2_000, Math.max(100, deps.settings.queue_after * 500));
+}
+
+/**
+ * How long a batch of frames takes depends more on the processors that all lanes share than on the link: of the next
+ * batch as much is taken as would have kept to the same limit.
+ */
+function noteFramed(work: Work, lane: ShipperLane, batch: Batch, tookMs: number): void {
+  const bytes = bytesOf(batch.files);
+  const factor = Math.min(2, Math.max(1 / 2, targetMs(work) / Math.max(1, tookMs)));
+  // A batch that was small for want of files shows only what is too much.
+  if (factor < 1 || bytes >= lane.framedBytes / 2)
+    lane.framedBytes = Math.min(batchBytes, Math.max(firstBatchBytes, bytes * factor));
 }
 
 const fastBytesPerMs = 16_000;
@@ -63,13 +84,27 @@ function isFast({ deps }: Work, { standby, bytesPerMs }: ShipperLane): boolean {
   return bytesPerMs === 0 || bytesPerMs >= fastBytesPerMs;
 }
 
+/**
+ * Frames take little time to travel, and each session that brings some costs the same: while one is under way, the
+ * next ones gather.
+ */
+function widthOf(work: Work, lane: ShipperLane): number {
+  return isFast(work, lane) && !sendsFrames(work, lane) ? 2 : 1;
+}
+
+/** The most bytes that go into one batch. */
+function batchLimit(work: Work, lane: ShipperLane): number {
+  return sendsFrames(work, lane) ? lane.framedBytes : bytesAtOnce(work, lane);
+}
+
 function pickDirect(work: Work, lane: ShipperLane): Shipment[] {
   const picked: Shipment[] = [];
+  const limit = batchLimit(work, lane);
   let bytes = 0;
   for (const shipment of owedTo(work.board, lane.name)) {
     if (lane.inFlight.has(shipment.file.name.text)) continue;
     bytes += Number(shipment.file.identity.size);
-    if (picked.length > 0 && bytes > bytesAtOnce(work, lane)) break;
+    if (picked.length > 0 && bytes > limit) break;
     picked.push(shipment);
     if (picked.length >= batchFiles) break;
   }
@@ -86,6 +121,21 @@ function noteSpeed(lane: ShipperLane, batch: Batch, tookMs: number | undefined):
   lane.bytesPerMs = lane.bytesPerMs === 0 ? speed : (lane.bytesPerMs + speed) / 2;
 }
 
+/** A lone segment of few bytes is better off without a frame: it needs no rsync. */
+async function fit(
+  work: Work,
+  lane: ShipperLane,
+  picked: readonly Shipment[],
+  isAlone: boolean,
+): Promise<readonly Outgoing[]> {
+  const [first] = picked;
+  if (isAlone && lane.taker !== undefined && first !== undefined && (await mayBeShort(first.file)))
+    return [first.file];
+  const owed = owedTo(work.board, lane.name);
+  const ahead = owed.filter(({ file }) => !lane.inFlight.has(file.name.text));
+  return fitShipments(work, lane, picked, ahead);
+}
+
 export interface DirectSource extends BatchSource {
   /** Whether PostgreSQL has recycled one of the files that were being read. */
   readonly wasOvertaken: () => boolean;
@@ -97,42 +147,51 @@ export interface DirectSource extends BatchSource {
 export function directSource(work: Work, lane: ShipperLane, untilMs: number): DirectSource {
   const { name } = lane;
   const shipmentsOf = new Map<Batch, readonly Shipment[]>();
-  const next = (): Promise<Batch | undefined> => {
-    const isOver = work.deps.monotonicMs() >= untilMs;
-    if (isStopped(work) || lane.isBehind || lane.isAbandoned || isOver) return Promise.resolve(undefined);
+  const beganMs = new WeakMap<Batch, number>();
+  const mayGoOn = (): boolean =>
+    !isStopped(work) && !lane.isBehind && !lane.isAbandoned && work.deps.monotonicMs() < untilMs;
+  const next = async (): Promise<Batch | undefined> => {
+    if (!mayGoOn()) return undefined;
     const picked = pickDirect(work, lane);
     const [first] = picked;
-    if (first === undefined) return Promise.resolve(undefined);
-    for (const shipment of picked) {
+    if (first === undefined) return undefined;
+    const isQuick = isFast(work, lane);
+    // A slow link gains more from rsync's compression, and a limit of the bandwidth is rsync's to keep.
+    const isAlone = isQuick && owedTo(work.board, name).length === 1;
+    const files = await fit(work, lane, picked, isAlone);
+    const shipments = picked.slice(0, files.length);
+    const isOwed = ({ owed }: Shipment): boolean => owed.has(name);
+    if (!mayGoOn() || !shipments.every((each) => isWanted(work.board, each) && isOwed(each))) {
+      releaseFrames(work, files);
+      return undefined;
+    }
+    for (const shipment of shipments) {
       shipment.readers.add(name);
       lane.inFlight.add(shipment.file.name.text);
     }
-    const files = picked.map(({ file }) => file);
-    const isQuick = isFast(work, lane);
-    const batch = {
-      directory: dirname(first.file.path),
-      files,
-      compressesLightly: isQuick,
-      // A slow link gains more from rsync's compression, and a limit of the bandwidth is rsync's to keep.
-      isAlone: isQuick && owedTo(work.board, name).length === 1,
-    };
-    shipmentsOf.set(batch, picked);
-    return Promise.resolve(batch);
+    const directory = dirname(first.file.path);
+    const batch = { directory, files, compressesLightly: isQuick, isAlone };
+    shipmentsOf.set(batch, shipments);
+    beganMs.set(batch, work.deps.monotonicMs());
+    return batch;
   };
   return {
     next,
     transferred: (batch, tookMs) => {
       for (const { readers } of shipmentsOf.get(batch) ?? []) readers.delete(name);
+      releaseFrames(work, batch.files);
       work.decide.wake();
       noteSpeed(lane, batch, tookMs);
     },
     committed: async (batch, result) => {
+      if (batch.files.some(({ frame }) => frame !== undefined))
+        noteFramed(work, lane, batch, work.deps.monotonicMs() - (beganMs.get(batch) ?? 0));
       const shipments = shipmentsOf.get(batch) ?? [];
       shipmentsOf.delete(batch);
       await settleDirect(work, lane, shipments, result);
     },
     limitMs: transferLimitMs,
-    width: () => (isFast(work, lane) ? 2 : 1),
+    width: () => widthOf(work, lane),
     wasOvertaken: () => [...shipmentsOf.values()].flat().some((shipment) => !isWanted(work.board, shipment)),
   };
 }

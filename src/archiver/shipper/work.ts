@@ -4,6 +4,7 @@ import { shipperPlaces } from '../markers/places.ts';
 import { createCopier } from '../queue/local-copy.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { createBoard } from './board.ts';
+import type { Frames } from './lane-frames.ts';
 import { createShipperLane } from './lane-record.ts';
 import { createWakeUp } from './signal.ts';
 
@@ -20,6 +21,8 @@ export function createWork(deps: ArchiverDeps, cluster: Cluster, stop: AbortSign
     board: createBoard(lanes.map(({ name }) => name)),
     /** One per standby. */
     lanes,
+    /** Undefined if there is no zstd here. */
+    frames: undefined as Frames | undefined,
     stop,
     copier: createCopier(deps),
     /** Wakes the part that decides what is queued and what is marked. */

@@ -29,6 +29,10 @@ export const takesLine = 'takes segments';
 /** Without these programs they cannot. */
 const canTake = 'command -v sha256sum >/dev/null 2>&1 && command -v head >/dev/null 2>&1';
 
+/** The greeting says this if frames can be unpacked there (unpack.ts). */
+export const unpacksLine = 'unpacks zstd';
+const canUnpack = `${canTake} && command -v zstd >/dev/null 2>&1 && command -v od >/dev/null 2>&1`;
+
 export function nameOfLane({ lane }: DeliveryPlace): string {
   return lane.slice(`${incoming}/`.length);
 }
@@ -105,7 +109,9 @@ err=$(mkdir -p "$inbox" 2>&1) || { printf 'unusable %s\\n' "$(one_line "$err")";
 for old in ${place.lane}/*; do
   [ "$old" = "$inbox" ] && continue
   for name in ${names.join(' ')}; do
-    [ -f "$old/$name" ] && mv -f "$old/$name" "$inbox/$name"
+    for part in "$name" "$name.zst"; do
+      [ -f "$old/$part" ] && mv -f "$old/$part" "$inbox/$part"
+    done
   done
   rm -rf "$old"
 done
@@ -120,6 +126,7 @@ while [ -n "$left" ]; do
 done
 printf 'path %s\\n' "$(pwd -P)"
 ${canTake} && echo '${takesLine}'
+${canUnpack} && echo '${unpacksLine}'
 echo ready
 `;
 }
@@ -135,9 +142,9 @@ function commitAtOnce(files: readonly CommitFile[]): string {
   const isNew = files.map(({ name }) => `[ ! -e ${name} ]`).join(' && ');
   return `
 at_once() {
-  # Its columns are as wide as they need to be: echo leaves one blank.
-  sizes=$(echo $(wc -c ${inbox} 2>/dev/null))
-  [ "$sizes" = "${sizes}${files.length > 1 ? ` ${total} total` : ''}" ] || return 1
+  # Its columns are as wide as they need to be: as words, they have one blank between them.
+  set -- $(wc -c ${inbox} 2>/dev/null)
+  [ "$*" = "${sizes}${files.length > 1 ? ` ${total} total` : ''}" ] || return 1
   ${isNew} || return 1
   # Before the links, some of which exist even if ln fails.
   stored="${files.map(({ name }) => name).join(' ')}"
@@ -204,11 +211,13 @@ move_forbidden() {
  * the mark. A mark that comes later still finds the files under their names, and `mark-left` moves them aside.
  *
  * @param marks the `left:` lines of the sentinel as the greeting showed them
+ * @param unpack what brings the files into the inbox, where they are not there yet
  */
 export function commitScript(
   place: DeliveryPlace,
   files: readonly CommitFile[],
   marks: readonly string[],
+  unpack = 'packed=',
 ): string {
   const inboxNames = files.map(({ name }) => `"$inbox/${name}"`).join(' ');
   const commits = files.map(({ name, size }) => `commit ${name} ${size}`);
@@ -217,6 +226,7 @@ export function commitScript(
   return `${prologue(place)}
 known=${shellQuote(known)}
 [ "$left" = "$known" ] || { echo marks-changed; exit 0; }
+${unpack}
 answers= finished= stored=
 add() { answers="$answers$*
 "; }
@@ -261,6 +271,6 @@ if err=$(sync . 2>&1); then
 else
   printf 'unflushed %s\\n' "$(one_line "$err")"
 fi
-rm -f $finished
+rm -f $finished $packed
 `;
 }

@@ -19,11 +19,26 @@ export interface Offer {
   readonly mtimeNs: bigint;
 }
 
-/** The line before the bytes. */
-export function formatOffer({ name, size, used, digest, mtimeNs }: Offer): string {
+function formatTime(mtimeNs: bigint): string {
   const seconds = mtimeNs / 1_000_000_000n;
   const rest = (mtimeNs % 1_000_000_000n).toString().padStart(9, '0');
-  return `${name} ${size} ${used} ${digest} ${seconds.toString()}.${rest}\n`;
+  return `${seconds.toString()}.${rest}`;
+}
+
+/** The line before the bytes. */
+export function formatOffer({ name, size, used, digest, mtimeNs }: Offer): string {
+  return `${name} ${size} ${used} ${digest} ${formatTime(mtimeNs)}\n`;
+}
+
+const frameWord = 'frame';
+
+/** The line before the bytes of a frame. The commit proves them. */
+export function formatFrameOffer(offer: {
+  readonly name: string;
+  readonly bytes: number;
+  readonly mtimeNs: bigint;
+}): string {
+  return `${frameWord} ${offer.name} ${offer.bytes} ${formatTime(offer.mtimeNs)}\n`;
 }
 
 /**
@@ -51,6 +66,16 @@ sound() {
   [ \${#1} -eq 24 ] && [ \${#2} -le 8 ] && [ \${#3} -le 6 ] && [ \${#4} -eq 64 ] && [ \${#5} -le 24 ] || return 1
   [ "$2" -le ${largestTaken} ] && [ "$3" -le ${mostTakenBytes} ] && [ "$3" -le "$2" ]
 }
+sound_frame() {
+  [ $# -eq 3 ] || return 1
+  case $1 in *[!0-9A-F]*) return 1 ;; esac
+  case $2 in '' | 0* | *[!0-9]*) return 1 ;; esac
+  case $3 in '' | *.*.* | .* | *[!0-9.]*) return 1 ;; esac
+  [ \${#1} -eq 24 ] && [ \${#2} -le 10 ] && [ \${#3} -le 24 ]
+}
+take_frame() {
+  head -c "$2" 2>/dev/null > "$inbox/$1.zst" && touch -d "@$3" "$inbox/$1.zst" 2>/dev/null
+}
 digest() {
   sum=$(sha256sum < "$part" 2>/dev/null) && sum=\${sum%% *}
 }
@@ -69,6 +94,15 @@ enter || { echo no-inbox; exit 0; }
 cd /
 echo ${takeReady}
 while read -r name size used sum stamp more; do
+  if [ "$name" = ${frameWord} ]; then
+    set -- "$size" "$used" "$sum"
+    [ -z "$stamp$more" ] && sound_frame "$@" || { echo not-understood; exit 0; }
+    enter || { echo no-inbox; exit 0; }
+    take_frame "$@" || { echo "failed $1"; exit 0; }
+    echo "taken $1"
+    cd /
+    continue
+  fi
   set -- "$name" "$size" "$used" "$sum" "$stamp"
   [ -z "$more" ] && sound "$@" || { echo not-understood; exit 0; }
   enter || { echo no-inbox; exit 0; }

@@ -24,6 +24,14 @@ describe('a request', () => {
         { ...lane, marks: ["1 0/A300B2F8 it's", ''], files: [{ name, size: 16 }] },
       ),
     ],
+    [
+      'a commit of frames',
+      archiveWork(
+        'commit-frames',
+        { archivedir: "/it's" },
+        { ...lane, marks: [], files: [{ name, size: 16, digest: 'a1'.repeat(32) }] },
+      ),
+    ],
     ['taking segments', archiveWork('take-segments', { archivedir: "/it's" }, lane)],
     ['a sentinel', archiveWork('sentinel', { archivedir: '/ä' }, {})],
     [
@@ -80,6 +88,11 @@ describe('a request', () => {
     `commit %2Fa 1 a 0123456789abcdef store - ${name}`,
     `commit %2Fa 1 a 0123456789abcdef store - ${name}:1;id`,
     `commit %2Fa 1 a 0123456789abcdef store ' ${name}:1`,
+    `commit-frames %2Fa 1 a 0123456789abcdef store - ${name}:1`,
+    `commit-frames %2Fa 1 a 0123456789abcdef store - ${name}:1:${'a'.repeat(63)}`,
+    `commit-frames %2Fa 1 a 0123456789abcdef store - ${name}:1:${'A'.repeat(64)}`,
+    `commit-frames %2Fa 1 a 0123456789abcdef store - ${name}:1:${'a'.repeat(64)};id`,
+    `commit-frames %2Fa 1 a 0123456789abcdef store - 00000002.history:1:${'a'.repeat(64)}`,
     `take-segments %2Fa 1 .. 0123456789abcdef store`,
     `take-segments %2Fa 1 a $(id)0123456789 store`,
     `take-segments %2Fa 1 a 0123456789abcdef store ${name}`,
@@ -108,6 +121,11 @@ describe('a request', () => {
       archiveWork('hello', { archivedir: '/a b' }, { ...lane, names: [name] }).request,
       archiveWork('commit', { archivedir: '/a' }, { ...lane, marks: ['1 0/1 h'], files: [{ name, size: 1 }] })
         .request,
+      archiveWork(
+        'commit-frames',
+        { archivedir: '/a' },
+        { ...lane, marks: [], files: [{ name, size: 1, digest: 'a1'.repeat(32) }] },
+      ).request,
       archiveWork('send-segments', { archivedir: '/a' }, { where: 'archive', names: [name, name] }).request,
     ];
     const parts = ["'", '"', ';', '\n', '$(', '`', '..', '/', ',', ' ', '-', '%0A', '%27', '|', '\0', 'é'];

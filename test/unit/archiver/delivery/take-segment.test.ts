@@ -4,9 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Delivery } from '../../../../src/archiver/delivery/delivery.ts';
 import { contentOf, mayTake, segmentTaker } from '../../../../src/archiver/delivery/take-segment.ts';
+import { makeFrame } from '../../../../src/archiver/frames/frame.ts';
 import { walFileAt } from '../../../../src/archiver/wal/wal-file.ts';
 import { parseWalName } from '../../../../src/postgres/wal-name.ts';
-import { type Session, startSession } from '../../../../src/system/command.ts';
+import { runCommand, type Session, startSession } from '../../../../src/system/command.ts';
 import { scriptOf } from '../../../../src/system/ssh.ts';
 import { inboxOf } from '../../../../src/verbs/scripts/delivery.ts';
 import { mostTakenBytes } from '../../../../src/verbs/scripts/take.ts';
@@ -82,10 +83,24 @@ function stage(wire: Wire = {}) {
     await Promise.all(sessions.map(({ ended }) => ended));
   });
   const take = async (name: string, stop?: AbortSignal) => taker.take(await fileOf(directory, name), stop);
+  const takeFrames = async (framed: readonly string[], limitMs = 60_000, stop?: AbortSignal) => {
+    const files = framed.map(async (name) => {
+      const made = await makeFrame(
+        { run: runCommand, zstd: '/usr/bin/zstd' },
+        await fileOf(directory, name),
+        join(directory, `${name}.zst`),
+      );
+      if (made.kind === 'none') throw new Error(made.reason);
+      return { ...(await fileOf(directory, name)), frame: made.frame };
+    });
+    return taker.takeFrames(await Promise.all(files), limitMs, stop);
+  };
   return {
     directory,
     sessions,
+    taker,
     take,
+    takeFrames,
     inbox: () => readdirSync(join(archivedir, inboxOf(place))),
     bytesOf: (name: string) => readFileSync(join(archivedir, inboxOf(place), name)),
     advance: (ms: number) => {
@@ -244,4 +259,72 @@ test('a standby that does not answer is given up when the transfer must end, or 
   await begin(2);
   expect(await take(third)).toBe(false);
   expect(sessions).toHaveLength(2);
+});
+
+test('frames of a batch are taken one after the other, among single segments', async () => {
+  const { directory, sessions, take, takeFrames, inbox, bytesOf, begin } = stage();
+  for (const name of names) addSegment(directory, name, 9000);
+  utimesSync(join(directory, first), 1_700_000_000, 1_700_000_000.5);
+  await begin();
+  expect(await takeFrames([first, second])).toBe(true);
+  expect(await take(third)).toBe(true);
+  expect(await takeFrames([third])).toBe(true);
+  expect(inbox()).toEqual([`${first}.zst`, `${second}.zst`, third, `${third}.zst`]);
+  for (const name of names)
+    expect(bytesOf(`${name}.zst`).equals(readFileSync(join(directory, `${name}.zst`)))).toBe(true);
+  expect(sessions).toHaveLength(1);
+});
+
+test.each<[string, Wire]>([
+  [
+    'a line changes on its way',
+    { write: (input) => (typeof input === 'string' ? `${input.trim()} 9\n` : input) },
+  ],
+  ['an answer names another segment', { read: (line) => line.replace(`taken ${second}`, `taken ${third}`) }],
+  ['an answer is not understood', { read: (line) => line.replace(/^taken .*/, 'done') }],
+])('no frame counts as taken where %s, and rsync has its time', async (_, wire) => {
+  const { directory, sessions, takeFrames, begin, advance } = stage(wire);
+  for (const name of names) addSegment(directory, name, 9000);
+  await begin();
+  expect(await takeFrames([first, second])).toBe(false);
+  await sessions[0]?.ended;
+  advance(59_000);
+  expect(await takeFrames([third])).toBe(false);
+  expect(sessions).toHaveLength(1);
+  advance(2_000);
+  expect(await takeFrames([third])).toBe(false);
+  expect(sessions).toHaveLength(2);
+});
+
+test('frames are given up after their time, or when the transfer must end', async () => {
+  let written = 0;
+  const { directory, sessions, takeFrames, begin, advance } = stage({
+    read: (line) => (line.startsWith('taken') ? undefined : line),
+    write: (input) => {
+      written += 1;
+      return input;
+    },
+  });
+  for (const name of names) addSegment(directory, name, 9000);
+  await begin();
+  expect(await takeFrames([second], 50)).toBe(false);
+  await sessions[0]?.ended;
+  advance(61_000);
+  await begin(2);
+  const before = written;
+  const stop = new AbortController();
+  const waiting = takeFrames([second], 60_000, stop.signal);
+  while (written === before) await delay(5);
+  stop.abort();
+  expect(await waiting).toBe(false);
+  await sessions[1]?.ended;
+});
+
+test('a frame that cannot be read is sent by rsync, and the session is over', async () => {
+  const { directory, sessions, taker, begin } = stage();
+  addSegment(directory, first, 9000);
+  await begin();
+  const frame = { path: join(directory, 'nowhere'), bytes: 10, digest: '', size: 10 };
+  expect(await taker.takeFrames([{ ...(await fileOf(directory, first)), frame }], 60_000)).toBe(false);
+  await sessions[0]?.ended;
 });

@@ -51,6 +51,7 @@ async function marked() {
     lastProgressMs: 0,
     isRecheckDue: false,
     isSlowPathWarned: false,
+    frames: undefined,
   };
   await prepareMarkers(places, systemIdentifier, layout.root);
   const free = async (name: string, state: LaneState): Promise<void> => {

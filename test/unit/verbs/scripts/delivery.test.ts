@@ -104,6 +104,8 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
         marks: [],
         newest: [],
         takesSegments: true,
+        unpacks: true,
+        notUnpacked: undefined,
         trouble: undefined,
       });
       expect(readdirSync(join(at.archivedir, at.lane))).toEqual(['r1']);

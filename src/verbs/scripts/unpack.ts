@@ -1,0 +1,92 @@
+/**
+ * The part of the commit script that unpacks the frames of a batch, and proves what comes out: each frame by its digest, its content
+ * by the checksum that zstd verifies, and each segment once more by its first page header.
+ */
+import { endianness } from 'node:os';
+import { firstLsnOf } from '../../postgres/lsn.ts';
+import { longHeaderBytes } from '../../postgres/wal-header.ts';
+import { parseWalName } from '../../postgres/wal-name.ts';
+import { type CommitFile, type DeliveryPlace, inboxOf } from './delivery.ts';
+
+/** A segment whose frame is in the inbox as `NAME.zst`. */
+export interface FramedFile extends CommitFile {
+  /** SHA-256 of the frame, in hexadecimal. */
+  readonly digest: string;
+}
+
+/** The line before the reason why the frames of a batch were not unpacked; nothing was stored. */
+export const notUnpackedWord = 'not-unpacked';
+
+function hexOf(value: bigint, bytes: 4 | 8, isLittle: boolean): string {
+  const hex = BigInt.asUintN(8 * bytes, value)
+    .toString(16)
+    .padStart(2 * bytes, '0');
+  if (!isLittle) return hex;
+  return (hex.match(/../g) ?? []).reverse().join('');
+}
+
+const any = (bytes: number): string => '??'.repeat(bytes);
+
+/**
+ * Patterns of sh for the first page header of a segment, in hexadecimal, one for each layout that there is (postgres/wal-header.ts).
+ * A segment replays only on a machine with the byte order of the one that wrote it.
+ */
+function headerPatterns(
+  { name: text, size }: CommitFile,
+  systemIdentifier: string,
+  isLittle = endianness() === 'LE',
+): readonly string[] {
+  const name = parseWalName(text);
+  if (name.kind !== 'segment') throw new Error(`${text} is no segment`);
+  const address = firstLsnOf(name, size);
+  const start = (isLittle ? '??d?' : 'd???') + any(2) + any(4);
+  const identity = hexOf(BigInt(systemIdentifier), 8, isLittle) + hexOf(BigInt(size), 4, isLittle);
+  const whole = (layout: string): string =>
+    start + layout + any(longHeaderBytes - (start + layout).length / 2);
+  const one = hexOf(address, 8, isLittle);
+  const halves = hexOf(address >> 32n, 4, isLittle) + hexOf(address, 4, isLittle);
+  return [one + any(8) + identity, one + any(4) + identity, halves + identity].map(whole);
+}
+
+/** All files of a batch have the same layout. */
+function batchPatterns(files: readonly FramedFile[], systemIdentifier: string): string {
+  const ofFiles = files.map((file) => headerPatterns(file, systemIdentifier));
+  return [0, 1, 2].map((layout) => ofFiles.map((patterns) => patterns[layout]).join('')).join(' | ');
+}
+
+/**
+ * From here on the files of the commit are those that were unpacked. They are in a directory of their own, where only this script
+ * writes, and none is there before: zstd replaces nothing.
+ */
+export function unpackPart(place: DeliveryPlace, files: readonly FramedFile[]): string {
+  const inbox = inboxOf(place);
+  const sums = files.map(({ name, digest }) => `${digest}  ${inbox}/${name}.zst`).join('\n');
+  return `
+packed="${files.map(({ name }) => `${inbox}/${name}.zst`).join(' ')}"
+inbox=$inbox/.plain
+unpacked="${files.map(({ name }) => `${inbox}/.plain/${name}`).join(' ')}"
+doubt() {
+  rm -f $packed $unpacked
+  printf '${notUnpackedWord} %s\\n' "$(one_line "$*")"
+  exit 0
+}
+[ -d "$inbox" ] || err=$(mkdir "$inbox" 2>&1) || doubt "$err"
+for file in $unpacked; do
+  [ ! -e "$file" ] || rm -f "$file"
+done
+sha256sum -c >/dev/null 2>&1 <<'END' || doubt 'a frame arrived with other bytes'
+${sums}
+END
+# A hole would be space that is missing when the server writes over a copy of this file.
+err=$(zstd -q -d --no-sparse --output-dir-flat "$inbox" $packed 2>&1) || doubt "zstd: $err"
+set -- $(head -q -c ${longHeaderBytes} $unpacked 2>/dev/null | od -An -v -tx1)
+fields=$IFS
+IFS=
+heads=$*
+IFS=$fields
+case $heads in
+  ${batchPatterns(files, place.systemIdentifier)}) ;;
+  *) doubt 'a frame has another content than its name says' ;;
+esac
+`;
+}
