@@ -77,7 +77,9 @@ names=$(tr '\\0' ' ')
 echo "$names" >>'${sends}'
 for name in $names; do printf '%s\\0' "$name"; done | exec /usr/bin/rsync "$@"`,
   );
-  cluster.writeIni({ rsync_bin: rsync, includepath: programs, debug: 'on' });
+  // With a limit of the bandwidth, rsync carries the frames, and not a session of the connection.
+  const limited = '-z --bwlimit=1000000';
+  cluster.writeIni({ rsync_bin: rsync, includepath: programs, rsync_flags: limited, debug: 'on' });
   let number = 0;
   return {
     world,
