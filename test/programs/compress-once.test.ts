@@ -231,7 +231,7 @@ describe('a segment that several standbys need', () => {
   });
 
   test('goes as a frame from the queues, too, whose copy is compressed once', async ({ world }) => {
-    const site = await threeStandbys(world, { queue_after: 0.2, ssh_timeout: 2 });
+    const site = await threeStandbys(world, { queue_after: 1, ssh_timeout: 2 });
     const { cluster, standbys } = site;
     for (const { sshd } of standbys) await sshd.kill();
     const shipper = await startShipper(cluster);
@@ -258,7 +258,7 @@ describe('a segment that several standbys need', () => {
     ['does not end', 'exec sleep 600'],
   ])('goes as it is where zstd on the primary %s', async ([how, script], { world }) => {
     const hangs = how === 'does not end';
-    const site = await threeStandbys(world, hangs ? { queue_after: 0.5 } : patient);
+    const site = await threeStandbys(world, hangs ? { queue_after: 1 } : patient);
     const shipper = await startShipper(site.cluster);
     if (!hangs) await untilFramed(site);
     site.zstdDoes(script);
@@ -271,7 +271,7 @@ describe('a segment that several standbys need', () => {
 
   test('that is recycled while it is compressed goes nowhere as what it was', async ({ world }) => {
     const site = await threeStandbys(world);
-    const { cluster, standbys } = site;
+    const { cluster } = site;
     const shipper = await startShipper(cluster);
     await untilFramed(site);
     const [wish, hold] = ['wish', 'hold'].map((name) => join(cluster.host.directory, name)) as [
@@ -287,8 +287,7 @@ fi`);
     await eventually(() => existsSync(hold), { what: 'zstd to be held' });
     const bytes = cluster.addSegment(name, { seed: 4711 });
     rmSync(hold);
-    await untilMarked(cluster, [name]);
-    for (const standby of standbys) expect(archivedBytes(standby, name).equals(bytes)).toBe(true);
+    await untilSafe(site, new Map([[name, bytes]]));
     await end(shipper);
   });
 
