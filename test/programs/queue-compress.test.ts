@@ -1,20 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hasSmallDisks, smallDisk } from '../harness/disk.ts';
 import { eventually } from '../harness/eventually.ts';
-import { type Host, writeScript } from '../harness/host.ts';
-import type { IniKeys } from '../harness/ini.ts';
+import { writeScript } from '../harness/host.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import {
   archivedBytes,
@@ -24,10 +14,18 @@ import {
   readyCluster,
 } from './archiver-cluster.ts';
 import {
+  expectArchived,
+  expectNothingLeft,
+  frames,
+  outage,
+  programsWithoutZstd,
+  queueSegments,
+  recycle,
+} from './queue-compress-kit.ts';
+import {
   addReadySegments,
   makeDone,
   pretendRunning,
-  privatePath,
   startShipper,
   systemIdentifierOf,
   untilMarked,
@@ -41,49 +39,6 @@ afterEach(async () => {
   await world.close();
 });
 
-async function outage(ini: IniKeys = {}): Promise<{ cluster: FakeCluster; s1: Host }> {
-  const cluster = await readyCluster(world, {
-    slaves: ['s1'],
-    ini: { queue_compress: 'on', ssh_timeout: 30, ...ini },
-  });
-  const [s1] = cluster.standbys;
-  if (s1 === undefined) throw new Error('no standby');
-  await s1.sshd.kill();
-  return { cluster, s1 };
-}
-
-/** As PostgreSQL does it: once a segment is archived, its file is used for another one. */
-function recycle(cluster: FakeCluster, name: string): void {
-  rmSync(join(cluster.pgdata, 'pg_wal', name));
-}
-
-/** Archives segments of which, afterwards, only the queue has a copy. */
-async function queueSegments(cluster: FakeCluster, numbers: readonly number[]): Promise<Map<string, Buffer>> {
-  const segments = new Map<string, Buffer>();
-  for (const number of numbers) {
-    const name = cluster.segment(number);
-    segments.set(name, cluster.addSegment(name, { seed: number }));
-    expect(await cluster.archive(name)).toMatchObject({ code: 0 });
-    recycle(cluster, name);
-  }
-  return segments;
-}
-
-function expectArchived(standby: Host, segments: ReadonlyMap<string, Buffer>): void {
-  expect(archivedFiles(standby)).toEqual([...segments.keys()].sort());
-  for (const [name, bytes] of segments) expect(archivedBytes(standby, name).equals(bytes), name).toBe(true);
-}
-
-function expectNothingLeft(cluster: FakeCluster, standby: string): void {
-  expect(cluster.queue(standby)).toEqual([]);
-  for (const place of ['tmp', 'unpacked']) {
-    const directory = privatePath(cluster, place);
-    expect(existsSync(directory) ? readdirSync(directory) : []).toEqual([]);
-  }
-}
-
-const frames = (names: Iterable<string>): string[] => [...names].map((name) => `${name}.zst`);
-
 function damage(path: string): void {
   const bytes = readFileSync(path);
   const at = bytes.length >> 1;
@@ -93,7 +48,7 @@ function damage(path: string): void {
 
 describe('with queue_compress', () => {
   test('archive_command alone queues frames, --status counts their bytes, and --flush sends the segments', async () => {
-    const { cluster, s1 } = await outage();
+    const { cluster, s1 } = await outage(world);
     const segments = await queueSegments(cluster, [1, 2, 3]);
     cluster.addFile('00000002.history', '1\t0/3000000\tno reason\n');
     expect(await cluster.archive('00000002.history')).toMatchObject({ code: 0 });
@@ -144,7 +99,7 @@ describe('with queue_compress', () => {
   });
 
   test('another content under the same name is refused, and the same one is not queued again', async () => {
-    const { cluster, s1 } = await outage();
+    const { cluster, s1 } = await outage(world);
     const name = cluster.segment(1);
     const bytes = cluster.addSegment(name, { seed: 1 });
     for (const key of ['on', 'off', 'on']) {
@@ -166,7 +121,7 @@ describe('with queue_compress', () => {
   });
 
   test('queue_max limits the bytes on the disk, and --abandon frees and counts compressed segments', async () => {
-    const { cluster } = await outage({ queue_max: '1MB' });
+    const { cluster } = await outage(world, { queue_max: '1MB' });
     const segments = await queueSegments(cluster, [1, 2, 3]);
     const names = [...segments.keys()];
     expect(cluster.queue('s1')).toEqual(frames(names));
@@ -183,7 +138,7 @@ describe('with queue_compress', () => {
   });
 
   test('segments are queued as they are where zstd fails', async () => {
-    const { cluster, s1 } = await outage();
+    const { cluster, s1 } = await outage(world);
     const bin = join(cluster.host.directory, 'bin');
     writeScript(cluster.host, 'zstd', 'echo "no memory" >&2; exit 1');
     cluster.writeIni({ includepath: bin });
@@ -200,21 +155,8 @@ describe('with queue_compress', () => {
   });
 });
 
-/** A directory with the programs of this machine, without zstd. */
-function programsWithoutZstd(host: Host): string {
-  const directory = join(host.directory, 'without-zstd');
-  mkdirSync(directory);
-  for (const folder of (process.env['PATH'] ?? '').split(':').filter((one) => existsSync(one))) {
-    for (const name of readdirSync(folder)) {
-      const link = join(directory, name);
-      if (name !== 'zstd' && !existsSync(link)) symlinkSync(join(folder, name), link);
-    }
-  }
-  return directory;
-}
-
 test('without zstd segments are queued as they are, which both checks say', async () => {
-  const { cluster, s1 } = await outage();
+  const { cluster, s1 } = await outage(world);
   const env = { ...cluster.host.env, PATH: programsWithoutZstd(cluster.host) };
   const said = 'queue_compress is on, but there is no program zstd: segments are queued as they are';
   const check = await cluster.run([], { env });
@@ -237,7 +179,7 @@ test('without zstd segments are queued as they are, which both checks say', asyn
 
 describe('a compressed segment that is damaged in the queue', () => {
   test('is taken from pg_wal again if that still has it', async () => {
-    const { cluster, s1 } = await outage();
+    const { cluster, s1 } = await outage(world);
     const segments = new Map<string, Buffer>();
     for (const number of [1, 2, 3]) {
       const name = cluster.segment(number);
@@ -255,7 +197,7 @@ describe('a compressed segment that is damaged in the queue', () => {
   });
 
   test('stops its lane, is named, and can be replaced', async () => {
-    const { cluster, s1 } = await outage();
+    const { cluster, s1 } = await outage(world);
     const segments = await queueSegments(cluster, [1, 2, 3]);
     const second = cluster.segment(2);
     const queue = join(cluster.lArchiveDir, 's1');
@@ -287,7 +229,7 @@ describe.skipIf(!hasSmallDisks())('on a full disk', () => {
     world.onClose(() => {
       disk.release();
     });
-    const { cluster, s1 } = await outage({ l_archivedir: join(disk.directory, 'l_archive') });
+    const { cluster, s1 } = await outage(world, { l_archivedir: join(disk.directory, 'l_archive') });
     const segments = await queueSegments(cluster, [1, 2, 3]);
     disk.fill();
     const name = cluster.segment(4);
