@@ -98,16 +98,20 @@ export function rsyncCommand(
   };
 }
 
+/** Whether the user's flags let rsync compress. */
+export function compresses(flags: readonly string[]): boolean {
+  return flags.some((flag) => flag === '--compress' || /^-[^-BTMef@]*z/.test(flag));
+}
+
 /**
  * Flags that make the compression in the user's flags cheap: on a fast link its default level takes more time than it
  * saves. None if there is no compression, or if the user has chosen how to compress.
  */
 export function lightCompression(flags: readonly string[]): readonly string[] {
-  const compresses = flags.some((flag) => flag === '--compress' || /^-[^-BTMef@]*z/.test(flag));
   const isChosen = flags.some((flag) =>
     /^--(zl|zc|compress-[a-z]+|no-z|no-compress|(old|new)-compress)(=|$)/.test(flag),
   );
-  return compresses && !isChosen ? ['--compress-level=1'] : [];
+  return compresses(flags) && !isChosen ? ['--compress-level=1'] : [];
 }
 
 const flagOfTheWay =

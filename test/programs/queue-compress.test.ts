@@ -74,7 +74,7 @@ describe('with queue_compress', () => {
     });
     pretendRunning(world, cluster);
     for (const { sshd } of cluster.standbys) await sshd.kill();
-    await startShipper(cluster);
+    const shipper = await startShipper(cluster);
     const some = addReadySegments(cluster, 1, 3);
     await untilMarked(cluster, some.keys());
     const [first = ''] = some.keys();
@@ -85,6 +85,7 @@ describe('with queue_compress', () => {
       recycle(cluster, name);
     }
     cluster.writeIni({ queue_compress: 'off' });
+    await eventually(() => /the configuration changed/.test(shipper.output()));
     const more = addReadySegments(cluster, 4, 3);
     await untilMarked(cluster, more.keys());
     expect(cluster.queue('s1')).toEqual([...frames(some.keys()), ...more.keys()]);

@@ -1,5 +1,5 @@
 /** Whether segments may go to a standby as frames. */
-import { isOfTheWay } from '../../system/rsync.ts';
+import { compresses, isOfTheWay } from '../../system/rsync.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
 
@@ -26,7 +26,7 @@ export function frameUse({ monotonicMs, log }: Pick<ArchiverDeps, 'monotonicMs' 
   };
 }
 
-/** Whether this standby takes frames at present. */
+/** Whether this standby takes frames at present. Where the user's flags do not compress, nothing else does. */
 export function acceptsFrames({
   unpacks,
   place,
@@ -34,5 +34,6 @@ export function acceptsFrames({
   frames,
 }: Pick<Delivery, 'unpacks' | 'place' | 'rsync' | 'frames'>): boolean {
   const isAble = unpacks === true && place.mode === 'store' && frames?.isResting() === false;
-  return isAble && rsync.flags.every((flag) => isOfTheWay(flag) || flag.startsWith('--bwlimit='));
+  if (!isAble || !compresses(rsync.flags)) return false;
+  return rsync.flags.every((flag) => isOfTheWay(flag) || flag.startsWith('--bwlimit='));
 }
