@@ -14,11 +14,12 @@ import { findNoSpace } from '../lane/policy.ts';
 import { identityOf, isSameFile, type WalFile } from '../wal/wal-file.ts';
 import type { Shipment } from './board.ts';
 import type { ShipperLane } from './lane-record.ts';
+import { isFast } from './link.ts';
 import { runToEnd } from './run-to-end.ts';
 import type { Work } from './work.ts';
 
 /** From this number of standbys on that need the same segment, compressing it once is worth it. */
-const leastStandbys = 2;
+const fewest = { overSlowLink: 2, overFastLink: 4 } as const;
 /** The room that the frames take at most. */
 const mostBytes = 256 * 1024 * 1024;
 const mostSlots = 4;
@@ -89,10 +90,16 @@ export async function endFrames({ deps, frames }: Work): Promise<void> {
   await removeTree(deps.layout.frames).catch(() => undefined);
 }
 
+/** Over a fast link, two or three standbys take longer to unpack than this host to compress for each of them. */
+function leastStandbys(work: Work, lane: ShipperLane): number {
+  return isFast(work, lane) ? fewest.overFastLink : fewest.overSlowLink;
+}
+
 /** Whether it is one of several lanes that share frames. */
-export function sendsFrames({ frames, lanes }: Work, lane: ShipperLane): boolean {
+export function sendsFrames(work: Work, lane: ShipperLane): boolean {
+  const { frames, lanes } = work;
   if (frames === undefined || !lane.acceptsFrames()) return false;
-  return lanes.filter((each) => each.acceptsFrames()).length >= leastStandbys;
+  return lanes.filter((each) => each.acceptsFrames()).length >= leastStandbys(work, lane);
 }
 
 /** How many standbys still need this segment and would take its frame. */
@@ -191,7 +198,7 @@ export async function fitShipments(
   const files = picked.map(({ file }) => file);
   if (frames === undefined || !lane.acceptsFrames()) return files;
   for (const { file } of ahead.slice(0, Math.max(picked.length, aheadFiles)))
-    if (countTakers(work, file.name.text) >= leastStandbys) frames.store.ask(file);
+    if (countTakers(work, file.name.text) >= leastStandbys(work, lane)) frames.store.ask(file);
   return fit(work, frames.store, files);
 }
 
@@ -205,7 +212,7 @@ export async function fitQueued(work: Work, lane: ShipperLane, batch: Batch): Pr
     const { text } = file.name;
     const queued = frames.queued.get(text) ?? (await findQueued(work, file));
     frames.queued.set(text, queued.add(lane.name));
-    if (countTakers(work, text) >= leastStandbys) frames.store.ask(file);
+    if (countTakers(work, text) >= leastStandbys(work, lane)) frames.store.ask(file);
   }
   return { ...batch, files: await fit(work, frames.store, batch.files) };
 }

@@ -9,6 +9,7 @@ import { removeFromQueue } from '../queue/queue.ts';
 import { isWanted, owedTo, type Shipment } from './board.ts';
 import { fitQueued, fitShipments, noteSent, releaseFrames, sendsFrames } from './lane-frames.ts';
 import type { ShipperLane } from './lane-record.ts';
+import { isFast } from './link.ts';
 import { isStopped, type Work } from './work.ts';
 
 function noteProgress(work: Work, lane: ShipperLane): void {
@@ -70,18 +71,6 @@ function noteFramed(work: Work, lane: ShipperLane, batch: Batch, tookMs: number)
   // A batch that was small for want of files shows only what is too much.
   if (factor < 1 || bytes >= lane.framedBytes / 2)
     lane.framedBytes = Math.min(batchBytes, Math.max(firstBatchBytes, bytes * factor));
-}
-
-const fastBytesPerMs = 16_000;
-
-/**
- * On a fast link a single rsync leaves the processors idle while it starts and ends. On a slow link a second one
- * would only slow the first one down, for which PostgreSQL waits; and each uses as much as --bwlimit allows.
- */
-function isFast({ deps }: Work, { standby, bytesPerMs }: ShipperLane): boolean {
-  if ((deps.settings.ship_bwlimit ?? 0) > 0) return false;
-  if (standby.rsync_flags.some((flag) => flag.startsWith('--bwl'))) return false;
-  return bytesPerMs === 0 || bytesPerMs >= fastBytesPerMs;
 }
 
 /**
