@@ -74,8 +74,10 @@ function noteFramed(work: Work, lane: ShipperLane, batch: Batch, tookMs: number)
 }
 
 /**
- * Frames take little time to travel, and each session that brings some costs the same: while one is under way, the
- * next ones gather.
+ * On a fast link a single rsync leaves the processors idle while it starts and ends. On a slow link a second one
+ * would only slow the first one down, for which PostgreSQL waits; and each uses as much as --bwlimit allows. Frames
+ * take little time to travel, and each session that brings some costs the same: while one is under way, the next ones
+ * gather.
  */
 function widthOf(work: Work, lane: ShipperLane): number {
   return isFast(work, lane) && !sendsFrames(work, lane) ? 2 : 1;
