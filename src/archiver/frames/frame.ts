@@ -43,8 +43,6 @@ export interface FrameTools {
 export type FrameResult =
   { readonly kind: 'frame'; readonly frame: Frame } | { readonly kind: 'none'; readonly reason: string };
 
-export const frameSuffix = '.zst';
-
 const chunkBytes = 256 * 1024;
 
 /** zstd needs less time than this on any disk and processor that can keep up with a server's WAL. */

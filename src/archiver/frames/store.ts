@@ -3,9 +3,10 @@
  * more. Nothing relies on them, so they are not flushed; a bound keeps them few.
  */
 import { join } from 'node:path';
+import { fileNameOf } from '../../postgres/queued-name.ts';
 import type { Log } from '../../system/log.ts';
 import { type FileIdentity, isUnchanged, type WalFile } from '../wal/wal-file.ts';
-import { type Frame, frameSuffix, type FrameTools, makeFrame } from './frame.ts';
+import { type Frame, type FrameTools, makeFrame } from './frame.ts';
 
 export interface FrameStoreOptions {
   readonly tools: FrameTools;
@@ -100,7 +101,7 @@ export function createFrameStore(options: FrameStoreOptions) {
 
   const make = async (entry: Entry): Promise<void> => {
     const { file, stop } = entry;
-    const target = join(directory, `${file.name.text}${frameSuffix}`);
+    const target = join(directory, fileNameOf({ name: file.name, isFrame: true }));
     // One of the same name would be removed after this one was made.
     await removing;
     if (!(await hasRoom(Number(file.identity.size)).catch(() => false))) {
