@@ -72,7 +72,8 @@ async function drainTo(site: Site, { count, root }: Variant): Promise<FanOut> {
   await site.restore();
   const some = site.standbys.slice(0, count);
   listStandbys(site, some);
-  await touchMemory(site.world.directory, 4_000);
+  const backlogMb = (site.backlog.length * site.segmentBytes) / 1e6;
+  await touchMemory(site.world.directory, 2_500 + count * backlogMb);
   const there = standbySeconds(some);
   const meter = startMeter();
   const start = performance.now();
