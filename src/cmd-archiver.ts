@@ -100,8 +100,11 @@ async function perform(deps: ArchiverDeps, request: ActionRequest): Promise<numb
       await (await import('./archiver/actions/init.ts')).initialize(deps, request.plant);
       return 0;
     case 'ship': {
+      const { beginShipper } = await import('./archiver/shipper/early.ts');
+      const beginning = await beginShipper(deps);
+      // Meanwhile, ssh shakes hands.
       const { shipContinuously } = await import('./archiver/actions/ship.ts');
-      await shipContinuously(deps, rereader(resolve(request.iniFile)));
+      await shipContinuously(deps, beginning, rereader(resolve(request.iniFile)));
       return 0;
     }
     case 'may-start':

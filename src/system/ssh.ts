@@ -23,6 +23,7 @@ import {
   sessionWord,
 } from './served.ts';
 import { rsyncShellOption } from './shell-quote.ts';
+import { cipherOptions } from './ssh-cipher.ts';
 
 /** A host to connect to, with the user's own ssh command, whose flags take precedence over ours. */
 export interface SshTarget {
@@ -33,6 +34,8 @@ export interface SshTarget {
   readonly ssh: CommandLine;
   readonly connectTimeoutS: number;
   readonly debug: boolean;
+  /** Much is sent over it: its cipher should take little time. */
+  readonly isForMuch?: boolean;
   /** Continue although a start-up file of the login prints text: only for a question whose answer matters more. */
   readonly allowsNoise?: boolean;
 }
@@ -95,6 +98,8 @@ export const noiseHint =
 interface SshDeps {
   readonly startSession: StartSession;
   readonly log: Log;
+  /** Called once ssh was started. */
+  readonly onStarted?: () => void;
 }
 
 /** Runs `use` with one connection to the target, and always ends the connection afterwards. */
@@ -311,9 +316,20 @@ function loginLimitMs(target: SshTarget): number {
   return (target.connectTimeoutS + 2) * 1000;
 }
 
+/** The user's flags come before these as before all others, and ssh takes the first value. */
+async function ciphersFor({ startSession }: SshDeps, target: SshTarget): Promise<readonly string[]> {
+  if (target.isForMuch !== true) return [];
+  const { program, args } = sshCommand(target, []);
+  return cipherOptions(startSession, {
+    configured: { program, args: [...args, '-G', target.host] },
+    builtIn: { program, args: [...args, '-F', 'none', '-G', target.host] },
+  });
+}
+
 async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
   const path = `ControlPath=${socket}`;
-  const command = loginCommand(target, ['ControlMaster=yes', path, 'ControlPersist=no']);
+  const own = await ciphersFor(deps, target);
+  const command = loginCommand(target, ['ControlMaster=yes', path, 'ControlPersist=no', ...own]);
   deps.log.debug(`connecting: ${[command.program, ...command.args].join(' ')}`);
   const onErrorLine = target.debug
     ? (line: string) => {
@@ -322,6 +338,7 @@ async function openShell(deps: SshDeps, target: SshTarget, socket: string) {
     : undefined;
   const channel = scriptChannel(() => session);
   const session: Session = deps.startSession(command, { onLine: channel.onLine, onErrorLine });
+  deps.onStarted?.();
   void session.ended.then((result) => {
     channel.lose(lossReason(result));
   });

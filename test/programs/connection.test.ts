@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -56,7 +56,28 @@ const socketDirectories = () =>
     name.startsWith(`${process.pid}-`),
   );
 
+/** The line by which a connection is begun; the connection works. */
+async function connectingLine(flags: readonly string[]): Promise<string> {
+  const lines: string[] = [];
+  const log = textLog({ debug: true }, (line) => lines.push(line));
+  const { ssh } = targetOf(primary.host);
+  const target = targetOf(primary.host, { ssh: { ...ssh, args: [...flags, ...ssh.args] }, isForMuch: true });
+  const result = await withRemoteShell({ startSession, log }, target, (shell) =>
+    shell.run('echo here', patience),
+  );
+  expect(result).toMatchObject({ kind: 'used', value: { kind: 'done', lines: ['here'] } });
+  return lines.find((line) => line.includes('connecting: ')) ?? '';
+}
+
 describe('an ssh connection', () => {
+  test('over which much is sent changes the order of ciphers only where nobody has configured any', async () => {
+    const own = await connectingLine([]);
+    const aes = /^(?:flags|Features)\s*:.*\baes\b/m.test(readFileSync('/proc/cpuinfo', 'latin1'));
+    if (aes) expect(own).toMatch(/ -o Ciphers=aes128-gcm@openssh\.com,chacha20-poly1305@openssh\.com,/);
+    else expect(own).not.toContain('Ciphers');
+    expect(await connectingLine(['-c', 'aes256-ctr'])).not.toContain('Ciphers=');
+  });
+
   test('runs scripts one after the other, each with its own status and output', async () => {
     const answers = await connected(async (shell) => [
       await shell.run('echo one; printf "no line feed"; exit 3', patience),

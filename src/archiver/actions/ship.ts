@@ -1,14 +1,14 @@
-import { getPriority, setPriority } from 'node:os';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ArchiverSettings } from '../../config/options-archiver.ts';
-import { messageOf, PitrError } from '../../errors.ts';
-import { takeLock } from '../../system/lock.ts';
+import { messageOf } from '../../errors.ts';
 import { type Log, logFailure } from '../../system/log.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { withdrawEndedProofs } from '../lane/lane.ts';
 import { prepareMarkers, stampConfig, wipeMarkers } from '../markers/markers.ts';
 import { type ShipperPlaces, shipperPlaces } from '../markers/places.ts';
 import { removeDeadTemporaries } from '../queue/temporaries.ts';
+import { adoptPriority, type Beginning } from '../shipper/early.ts';
 import { runKeeper } from '../shipper/keeper.ts';
 import { watchKeptSlot } from '../shipper/kept-slot.ts';
 import { endFrames, prepareFrames } from '../shipper/lane-frames.ts';
@@ -21,7 +21,7 @@ import { watchForStall } from '../shipper/stall.ts';
 import { awaitPromotion, awaitStop, describeStop, type Stop } from '../shipper/stop.ts';
 import { watchFile } from '../shipper/watch.ts';
 import { createWork, warnSlowPath, type Work } from '../shipper/work.ts';
-import { type Cluster, readPinnedCluster, requirePinnedDirectory } from '../wal/cluster.ts';
+import { type Cluster, readPinnedCluster } from '../wal/cluster.ts';
 import { walDirectory } from '../wal/ready-files.ts';
 import type { SeenFile } from '../wal/wal-file.ts';
 
@@ -35,8 +35,6 @@ interface Configuration {
 /** Reads the INI file as it is now; throws if something is wrong with it. */
 export type ReadConfiguration = () => Promise<Configuration>;
 
-/** A caller that only checks whether there is a shipper holds the lock for a moment. */
-const lockProbeMs = 200;
 /** An INI file that keeps changing must neither keep a processor busy nor fill the log. */
 const shortestRestartDelayMs = 100;
 const longestRestartDelayMs = 10_000;
@@ -89,7 +87,10 @@ async function shipBy(deps: ArchiverDeps, config: SeenFile): Promise<Stop> {
   await withdrawEndedProofs(deps, cluster);
   if (cluster.isInRecovery) return inRecovery(deps, cluster, config);
   const end = new AbortController();
-  const work = createWork(deps, cluster, AbortSignal.any([end.signal, deps.signal]));
+  const stop = AbortSignal.any([end.signal, deps.signal]);
+  // Every lane listens several times. Node warns of more than ten listeners.
+  setMaxListeners(0, stop);
+  const work = createWork(deps, cluster, stop);
   await wipeMarkers(work.places);
   await removeDeadTemporaries(deps.layout);
   await prepareFrames(work);
@@ -178,36 +179,25 @@ async function shipUnderLock(
 }
 
 /**
- * The priority of this process and its children. Only the superuser may lower a niceness, so a lower one takes effect
- * at the next start.
- */
-function adoptPriority({ ship_nice }: ArchiverSettings, log: Log): void {
-  if (ship_nice === 0 || ship_nice === getPriority()) return;
-  try {
-    setPriority(ship_nice);
-  } catch (error) {
-    log.warning(`ship_nice: ${ship_nice} takes effect at the next start of the shipper: ${messageOf(error)}`);
-  }
-}
-
-/**
  * `--ship`: ships WAL before PostgreSQL asks, and leaves a marker for each safe segment, so that archive_command only
- * has to look for the marker. There is one shipper per l_archivedir; a second one ends at once.
+ * has to look for the marker.
  */
-export async function shipContinuously(deps: ArchiverDeps, read: ReadConfiguration): Promise<void> {
-  const { layout } = deps;
-  await requirePinnedDirectory(layout);
-  const places = shipperPlaces(layout);
-  const lock = await takeLock(deps.run, places.lock, lockProbeMs);
-  if (lock === undefined) throw new PitrError(`a shipper already works for "${layout.root}"`);
+export async function shipContinuously(
+  given: ArchiverDeps,
+  { lock, connections }: Beginning,
+  read: ReadConfiguration,
+): Promise<void> {
+  const deps = { ...given, withRemoteShell: connections.withRemoteShell };
+  const { log, signal, settings } = deps;
   try {
-    deps.log.notice(`shipping from ${deps.settings.pgdata}`);
-    await shipUnderLock(deps, places, read);
+    log.notice(`shipping from ${settings.pgdata}`);
+    await shipUnderLock(deps, shipperPlaces(deps.layout), read);
   } catch (error) {
     // The signal also ends the commands that we wait for: their failure is no failure of the service.
-    if (!deps.signal.aborted) throw error;
-    deps.log.notice(`${describeStop('requested', deps.settings.pgdata)} (${messageOf(error)})`);
+    if (!signal.aborted) throw error;
+    log.notice(`${describeStop('requested', settings.pgdata)} (${messageOf(error)})`);
   } finally {
     await lock.release();
+    await connections.endUnused();
   }
 }

@@ -10,8 +10,9 @@ import type { Hello } from '../delivery/delivery.ts';
 import { sayHello } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { placeOf, sshTargetOf } from '../lane/connect.ts';
+import { placeOf } from '../lane/connect.ts';
 import type { Lane } from '../lane/lane.ts';
+import { sshTargetOf } from '../lane/target.ts';
 import type { Cluster } from '../wal/cluster.ts';
 
 export interface HostFacts {

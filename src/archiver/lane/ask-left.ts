@@ -9,8 +9,8 @@ import type { ConnectResult, RemoteShell } from '../../system/ssh.ts';
 import { callVerb } from '../../verbs/call.ts';
 import { readRemoteSentinel } from '../../verbs/remote-sentinel.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { sshTargetOf } from './connect.ts';
 import type { Lane } from './lane.ts';
+import { sshTargetOf } from './target.ts';
 
 export type LeftAnswer =
   | {

@@ -1,8 +1,7 @@
 import { PitrError } from '../../errors.ts';
 import { requireProgram } from '../../system/find-program.ts';
 import type { RsyncProgram } from '../../system/rsync.ts';
-import { noiseHint, type RemoteShell, type SshTarget } from '../../system/ssh.ts';
-import { sshTarget } from '../../system/ssh-target.ts';
+import { noiseHint, type RemoteShell } from '../../system/ssh.ts';
 import { type DeliveryPlace, incoming } from '../../verbs/scripts/delivery.ts';
 import { type Delivery, laneId } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
@@ -14,6 +13,7 @@ import type { Cluster } from '../wal/cluster.ts';
 import { greet } from './greet.ts';
 import { type Lane, noteDelivery } from './lane.ts';
 import { leadershipOf } from './leadership.ts';
+import { sshTargetOf } from './target.ts';
 
 /** The programs that a lane needs on this host before it can connect. */
 async function findTools(deps: ArchiverDeps, lane: Lane) {
@@ -31,10 +31,6 @@ async function findTools(deps: ArchiverDeps, lane: Lane) {
 function bandwidthFlags(bytesPerSecond = 0): readonly string[] {
   if (bytesPerSecond === 0) return [];
   return [`--bwlimit=${Math.max(1, Math.round(bytesPerSecond / 1024))}`];
-}
-
-export function sshTargetOf(deps: ArchiverDeps, { standby }: Lane): Promise<SshTarget> {
-  return sshTarget({ ...standby, what: 'the standby' }, deps.settings);
 }
 
 export function placeOf(deps: ArchiverDeps, { standby, name }: Lane, cluster: Cluster): DeliveryPlace {

@@ -6,8 +6,8 @@ import { callVerb } from '../../verbs/call.ts';
 import { readRemoteSentinel } from '../../verbs/remote-sentinel.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { sshTargetOf } from '../lane/connect.ts';
 import type { Lane } from '../lane/lane.ts';
+import { sshTargetOf } from '../lane/target.ts';
 import type { HeldFile, Inventory } from './judge.ts';
 
 /** Node has to start there, and to read each file if digests are asked for. */

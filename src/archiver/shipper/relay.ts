@@ -3,6 +3,7 @@
  * release and for a standby that only reads its archive. A standby gets each new file, after the marks of left timelines; it
  * is asked what it has at the beginning, after a trouble and once a minute, and gets what it lacks.
  */
+import { setMaxListeners } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { messageOf } from '../../errors.ts';
 import { formatLeft } from '../../postgres/left-timeline.ts';
@@ -209,6 +210,8 @@ export async function relay(deps: ArchiverDeps, cluster: Cluster, config: SeenFi
   }
   const end = new AbortController();
   const stop = AbortSignal.any([end.signal, deps.signal]);
+  // Every lane listens. Node warns of more than ten listeners.
+  setMaxListeners(0, stop);
   const own: Relay = { deps: { ...deps, signal: stop }, cluster, archivedir, stop, wakeUps: new Map() };
   const wakeAll = (): void => {
     for (const { wake } of own.wakeUps.values()) wake();
