@@ -59,3 +59,16 @@ export function systemClock(signal?: AbortSignal): Clock {
     },
   };
 }
+
+/** Whether this settles within so many milliseconds. What it rejects with is thrown. */
+export async function settlesWithin(work: Promise<unknown>, limitMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, limitMs, false);
+  });
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { checkSegmentHeader, longHeaderBytes } from '../../postgres/wal-header.ts';
+import { settlesWithin } from '../../system/clock.ts';
 import { isOfTheWay } from '../../system/rsync.ts';
 import {
   formatFrameOffer,
@@ -10,7 +11,7 @@ import {
   type Offer,
 } from '../../verbs/scripts/take.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import type { Outgoing } from '../frames/frame.ts';
+import type { Frame, Outgoing } from '../frames/frame.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import type { Delivery } from './delivery.ts';
 import { openTakeSession, type Receiver, type TakeSession } from './take-session.ts';
@@ -25,6 +26,8 @@ export type TakeSegment = (file: WalFile, stop?: AbortSignal) => Promise<boolean
 export type TakeFrames = (files: readonly Outgoing[], mostMs: number, stop?: AbortSignal) => Promise<boolean>;
 
 export interface SegmentTaker {
+  /** Starts the session: frames will come soon. */
+  readonly prepare: () => void;
   readonly take: TakeSegment;
   readonly takeFrames: TakeFrames;
   readonly end: () => void;
@@ -34,6 +37,8 @@ export interface SegmentTaker {
 const limitMs = 5_000;
 /** An exchange that takes longer than this is no gain: rsync compresses. */
 const slowMs = 2_000;
+/** A session that takes longer to begin is not waited for. */
+const beginMs = 3_000;
 /** How long rsync does all of it after a failure, or after an exchange that was slow. */
 const restMs = 60_000;
 
@@ -120,8 +125,13 @@ export async function contentOf(
 // A call: it may be aborted between two looks.
 const isAborted = (stop: AbortSignal | undefined): boolean => stop?.aborted === true;
 
-/** All bytes of a frame, in the order in which they lie on the disk. */
-async function writeFile(session: TakeSession, path: string): Promise<void> {
+/** All bytes of a frame. */
+async function writeFrame(session: TakeSession, { content, path }: Frame): Promise<void> {
+  if (content !== undefined) {
+    session.write(content);
+    await session.whenRoom();
+    return;
+  }
   const handle = await open(path, 'r');
   try {
     for await (const chunk of handle.createReadStream({ autoClose: false, highWaterMark: chunkBytes })) {
@@ -150,19 +160,29 @@ export function segmentTaker(
     session?.end();
     session = undefined;
   };
-  /** One exchange, or what there is instead: undefined if rsync has to do it. */
+  /** Starts a session, if there is none. Returns whether there is one that can be used. */
+  const begin = (): boolean => {
+    if (session?.isOver() === true) {
+      rest('the session that takes them has ended');
+      return false;
+    }
+    session ??= openTakeSession(receiver);
+    return session.isReady();
+  };
+  /** The same, but one that has just been started is waited for: several rsyncs would cost more. */
+  const whenBegun = async (): Promise<boolean> => {
+    if (begin() || session === undefined) return session !== undefined;
+    await settlesWithin(session.settled, beginMs);
+    return begin();
+  };
+  /** One exchange over a session that has begun. */
   const inSession = async (
     names: readonly string[],
     write: (open: TakeSession) => Promise<void>,
     mostMs: number,
     stop: AbortSignal | undefined,
   ): Promise<boolean> => {
-    if (session?.isOver() === true) {
-      rest('the session that takes them has ended');
-      return false;
-    }
-    session ??= openTakeSession(receiver);
-    if (!session.isReady() || isAborted(stop)) return false;
+    if (session === undefined || isAborted(stop)) return false;
     const current = session;
     const lines = await current.exchange(() => write(current), names.length, mostMs, stop);
     if (names.every((name, index) => lines[index] === `taken ${name}`)) return true;
@@ -178,20 +198,21 @@ export function segmentTaker(
       open.write(bytes);
       return Promise.resolve();
     };
-    if (!(await inSession([offer.name], write, limitMs, stop))) return false;
+    if (!begin() || !(await inSession([offer.name], write, limitMs, stop))) return false;
     const tookMs = monotonicMs() - began;
     if (tookMs > slowMs) rest(`one took ${Math.round(tookMs)} ms`);
     return true;
   };
 
-  const takeFrames: TakeFrames = (files, mostMs, stop) => {
+  const takeFrames: TakeFrames = async (files, mostMs, stop) => {
+    if (!(await whenBegun())) return false;
     const framed = files.flatMap(({ name, identity, frame }) =>
       frame === undefined ? [] : [{ name: name.text, frame, mtimeNs: identity.mtimeNs }],
     );
     const write = async (open: TakeSession): Promise<void> => {
       for (const { name, frame, mtimeNs } of framed) {
         open.write(formatFrameOffer({ name, bytes: frame.bytes, mtimeNs }));
-        await writeFile(open, frame.path);
+        await writeFrame(open, frame);
       }
     };
     return inSession(
@@ -213,6 +234,9 @@ export function segmentTaker(
   };
 
   return {
+    prepare: () => {
+      if (monotonicMs() >= restUntilMs) begin();
+    },
     take: (file, stop) =>
       alone(async () => {
         const content = await contentOf(file, receiver.place.systemIdentifier);

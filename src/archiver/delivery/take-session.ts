@@ -27,6 +27,8 @@ export function openTakeSession({ shell, place }: Receiver) {
   });
   let isReady = false;
   let isOver = false;
+  let settle = (): void => undefined;
+  const settled = new Promise<void>((resolve) => (settle = resolve));
   let waiting: Waiting | undefined;
   const session: Session = shell.start(inShell(work), {
     onLine: (line) => {
@@ -36,11 +38,15 @@ export function openTakeSession({ shell, place }: Receiver) {
       }
       // A line that nobody waits for: what follows could be mistaken for an answer.
       else if (isReady || line !== takeReady) end();
-      else isReady = true;
+      else {
+        isReady = true;
+        settle();
+      }
     },
   });
   const end = (): void => {
     isOver = true;
+    settle();
     waiting?.finish();
     session.close();
     session.kill();
@@ -77,6 +83,8 @@ export function openTakeSession({ shell, place }: Receiver) {
     write: session.write,
     whenRoom: session.whenRoom,
     end,
+    /** Settles when it is ready, or over. */
+    settled,
     isReady: () => isReady && !isOver,
     isOver: () => isOver,
   };

@@ -26,14 +26,20 @@ export function frameUse({ monotonicMs, log }: Pick<ArchiverDeps, 'monotonicMs' 
   };
 }
 
-/** Whether this standby takes frames at present. Where the user's flags do not compress, nothing else does. */
+/**
+ * Whether this standby takes frames: a question to be asked each time, because they rest after trouble. Where the user's
+ * flags do not compress, nothing else does.
+ */
 export function acceptsFrames({
   unpacks,
   place,
   rsync,
   frames,
-}: Pick<Delivery, 'unpacks' | 'place' | 'rsync' | 'frames'>): boolean {
-  const isAble = unpacks === true && place.mode === 'store' && frames?.isResting() === false;
-  if (!isAble || !compresses(rsync.flags)) return false;
-  return rsync.flags.every((flag) => isOfTheWay(flag) || flag.startsWith('--bwlimit='));
+}: Pick<Delivery, 'unpacks' | 'place' | 'rsync' | 'frames'>): () => boolean {
+  const isAble =
+    unpacks === true &&
+    place.mode === 'store' &&
+    compresses(rsync.flags) &&
+    rsync.flags.every((flag) => isOfTheWay(flag) || flag.startsWith('--bwlimit='));
+  return () => isAble && frames?.isResting() === false;
 }

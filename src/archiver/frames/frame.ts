@@ -21,6 +21,8 @@ export interface Frame {
   readonly digest: string;
   /** The length of its content, by the frame's own header. */
   readonly size: number;
+  /** Its bytes, if they are few and several standbys need them. */
+  readonly content?: Buffer;
 }
 
 /** A file on its way to a standby. With a frame, the frame travels in its place. */
@@ -64,10 +66,22 @@ function limitMs(bytes: number): number {
 
 const none = (reason: string): FrameResult => ({ kind: 'none', reason });
 
-/** Reads a whole frame. Throws if the file cannot be read. */
-export async function readFrame(path: string): Promise<FrameResult> {
+function frameOfBytes(path: string, content: Buffer): FrameResult {
+  const header = parseFrameHeader(content.subarray(0, frameHeaderBytes));
+  if (header.kind === 'no-frame') return none(header.reason);
+  const digest = createHash('sha256').update(content).digest('hex');
+  return { kind: 'frame', frame: { path, bytes: content.length, digest, size: header.size, content } };
+}
+
+/**
+ * Reads a whole frame. Throws if the file cannot be read.
+ *
+ * @param keptBytes its bytes are kept if there are no more of them than this
+ */
+export async function readFrame(path: string, keptBytes = 0): Promise<FrameResult> {
   const handle = await open(path, 'r');
   try {
+    if ((await handle.stat()).size <= keptBytes) return frameOfBytes(path, await handle.readFile());
     const start = new Uint8Array(frameHeaderBytes);
     const { bytesRead } = await handle.read(start, 0, start.length, 0);
     const header = parseFrameHeader(start.subarray(0, bytesRead));
@@ -88,12 +102,17 @@ export async function readFrame(path: string): Promise<FrameResult> {
   }
 }
 
-async function compress({ run, zstd }: FrameTools, file: SeenFile, target: string): Promise<FrameResult> {
+async function compress(
+  { run, zstd }: FrameTools,
+  file: SeenFile,
+  target: string,
+  keptBytes: number,
+): Promise<FrameResult> {
   const size = Number(file.identity.size);
   const args = ['-q', '-1', '--check', '--single-thread', '-o', target, '--', file.path];
   const result = await run({ program: zstd, args }, { limitMs: limitMs(size) });
   if (!succeeded(result)) return none(`zstd: ${describeResult(result)}`);
-  const read = await readFrame(target);
+  const read = await readFrame(target, keptBytes);
   if (read.kind === 'none') return none(`zstd made no frame: ${read.reason}`);
   if (read.frame.size !== size) return none(`zstd made a frame of ${read.frame.size} bytes, not of ${size}`);
   if (read.frame.bytes > size * (1 - leastSaved)) return none('it does not become smaller');
@@ -104,12 +123,19 @@ async function compress({ run, zstd }: FrameTools, file: SeenFile, target: strin
 /**
  * Compresses a file. The frame is complete, has the file's time and mode, and is not flushed. If there is none, nothing is
  * left at `target`. Never throws because of what zstd or a disk does.
+ *
+ * @param keptBytes as readFrame has it
  */
-export async function makeFrame(tools: FrameTools, file: SeenFile, target: string): Promise<FrameResult> {
+export async function makeFrame(
+  tools: FrameTools,
+  file: SeenFile,
+  target: string,
+  keptBytes = 0,
+): Promise<FrameResult> {
   let result: FrameResult;
   try {
     await removeFile(target);
-    result = await compress(tools, file, target);
+    result = await compress(tools, file, target, keptBytes);
   } catch (error) {
     result = none(messageOf(error));
   }

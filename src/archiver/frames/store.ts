@@ -41,6 +41,9 @@ interface Entry {
 
 export type FrameStore = ReturnType<typeof createFrameStore>;
 
+/** Of the frames that exist, so many bytes are kept in memory: each lane would read them again. */
+const mostKeptBytes = 32 * 1024 * 1024;
+
 /** After a failure, files travel as they are for so long. */
 const restMs = 60_000;
 
@@ -99,6 +102,12 @@ export function createFrameStore(options: FrameStoreOptions) {
     removing = removing.then(() => remove(frame.path)).catch(() => undefined);
   };
 
+  /** zstd makes several at once, so that each gets its part. */
+  const mayKeep = (): number => {
+    const kept = [...entries.values()].reduce((sum, { frame }) => sum + (frame?.content?.length ?? 0), 0);
+    return Math.max(0, mostKeptBytes - kept) / slots;
+  };
+
   const make = async (entry: Entry): Promise<void> => {
     const { file, stop } = entry;
     const target = join(directory, fileNameOf({ name: file.name, isFrame: true }));
@@ -110,7 +119,7 @@ export function createFrameStore(options: FrameStoreOptions) {
     }
     const run: FrameTools['run'] = (command, more) => tools.run(command, { ...more, signal: stop.signal });
     reads(file, true);
-    const made = await makeFrame({ ...tools, run }, file, target);
+    const made = await makeFrame({ ...tools, run }, file, target, mayKeep());
     reads(file, false);
     if (made.kind === 'none') fail(entry, made.reason);
     else finish(entry, made.frame);

@@ -150,11 +150,12 @@ export async function sendQueue(
 ): Promise<QueueResult> {
   const { queue } = lane;
   const limits = { files: batchFiles, bytes: batchBytes };
+  const takesFrames = acceptsFrames(delivery);
   let sent = 0;
   const listed: Listed = {
     list: () => listQueue(queue, keptNames),
     take: (names, compressesLightly) =>
-      nextFromQueue({ deps, lane, limits, takesFrames: acceptsFrames(delivery), compressesLightly }, names),
+      nextFromQueue({ deps, lane, limits, takesFrames: takesFrames(), compressesLightly }, names),
     safe: (files) => {
       sent += files.length;
       return removeFromQueue(

@@ -4,8 +4,8 @@
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../errors.ts';
+import { settlesWithin } from '../../system/clock.ts';
 import { mkdir, removeFile, removeTree } from '../../system/files.ts';
 import type { Batch } from '../delivery/delivery.ts';
 import { findZstd, type Frame, type Outgoing } from '../frames/frame.ts';
@@ -137,27 +137,16 @@ export async function noteQueued(work: Work, lane: ShipperLane, file: WalFile): 
 
 /** The frame of the file. A zstd that hangs is given up. */
 async function frameOf(store: FrameStore, file: WalFile): Promise<Frame | undefined> {
-  const settled = new AbortController();
-  const giveUp = delay(longestWaitMs, undefined, { signal: settled.signal }).then(
-    () => {
-      store.rest(`zstd has not ended within ${longestWaitMs / 1000} s`);
-      return undefined;
-    },
-    () => undefined,
-  );
-  const frame = await Promise.race([store.settled(file), giveUp]);
-  settled.abort();
-  return frame;
+  const frame = store.settled(file);
+  if (await settlesWithin(frame, longestWaitMs)) return frame;
+  store.rest(`zstd has not ended within ${longestWaitMs / 1000} s`);
+  return undefined;
 }
 
 /** Waits a little for frames that are being made: a session for each single one would cost more than they do. */
 async function gather({ deps }: Work, store: FrameStore, files: readonly WalFile[]): Promise<void> {
-  const enough = new AbortController();
-  const time = delay(deps.settings.queue_after * gatherPart, undefined, { signal: enough.signal });
   const all = Promise.all(files.map((file) => store.settled(file)));
-  await Promise.race([all, time]);
-  enough.abort();
-  await time.catch(() => undefined);
+  await settlesWithin(all, deps.settings.queue_after * gatherPart);
 }
 
 /**
@@ -183,6 +172,11 @@ async function fit(work: Work, store: FrameStore, files: readonly WalFile[]): Pr
   return framed.length > 0 ? framed : [first];
 }
 
+/** While the first frames are made, the session begins that brings them over a fast link. */
+function prepareTaker(work: Work, lane: ShipperLane): void {
+  if (sendsFrames(work, lane) && isFast(work, lane)) lane.taker?.prepare();
+}
+
 /**
  * The first ones of these shipments, as they can travel now.
  *
@@ -199,6 +193,7 @@ export async function fitShipments(
   if (frames === undefined || !lane.acceptsFrames()) return files;
   for (const { file } of ahead.slice(0, Math.max(picked.length, aheadFiles)))
     if (countTakers(work, file.name.text) >= leastStandbys(work, lane)) frames.store.ask(file);
+  prepareTaker(work, lane);
   return fit(work, frames.store, files);
 }
 
@@ -214,6 +209,7 @@ export async function fitQueued(work: Work, lane: ShipperLane, batch: Batch): Pr
     frames.queued.set(text, queued.add(lane.name));
     if (countTakers(work, text) >= leastStandbys(work, lane)) frames.store.ask(file);
   }
+  prepareTaker(work, lane);
   return { ...batch, files: await fit(work, frames.store, batch.files) };
 }
 

@@ -187,7 +187,7 @@ async function noteGreeting({ deps }: Work, lane: ShipperLane, delivery: Deliver
   lane.concern = delivery.concern;
   endTaking(lane);
   if (mayTake(delivery)) lane.taker = segmentTaker(deps, delivery);
-  lane.acceptsFrames = () => acceptsFrames(delivery);
+  lane.acceptsFrames = acceptsFrames(delivery);
   lane.greetedMs = deps.monotonicMs();
   const { answer } = await beginQuestion(deps, lane, delivery, longQuestionMs);
   void answer.then((standings) => {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
@@ -292,8 +292,42 @@ test.each<[string, Wire]>([
   expect(await takeFrames([third])).toBe(false);
   expect(sessions).toHaveLength(1);
   advance(2_000);
-  expect(await takeFrames([third])).toBe(false);
+  await takeFrames([third]);
   expect(sessions).toHaveLength(2);
+});
+
+test('frames wait until the session has begun, which is started while they are made', async () => {
+  const { directory, sessions, taker, takeFrames, inbox } = stage();
+  for (const name of names) addSegment(directory, name, 9000);
+  taker.prepare();
+  expect(await takeFrames([first, second])).toBe(true);
+  expect(inbox()).toEqual([`${first}.zst`, `${second}.zst`]);
+  expect(sessions).toHaveLength(1);
+});
+
+test('frames wait for no session that does not begin, or that ends before', async () => {
+  const silent = stage({ read: () => undefined });
+  addSegment(silent.directory, first, 9000);
+  expect(await silent.takeFrames([first])).toBe(false);
+  expect(silent.sessions).toHaveLength(1);
+  const other = stage({ read: () => 'no-inbox' });
+  addSegment(other.directory, first, 9000);
+  expect(await other.takeFrames([first])).toBe(false);
+  expect(await other.takeFrames([first])).toBe(false);
+  expect(other.sessions).toHaveLength(1);
+});
+
+test('of a frame whose bytes are kept, the file is not read again', async () => {
+  const { directory, taker, bytesOf } = stage();
+  addSegment(directory, first, 9000);
+  const file = await fileOf(directory, first);
+  const target = join(directory, 'frame');
+  const made = await makeFrame({ run: runCommand, zstd: '/usr/bin/zstd' }, file, target, 1024 * 1024);
+  if (made.kind === 'none') throw new Error(made.reason);
+  const bytes = readFileSync(target);
+  rmSync(target);
+  expect(await taker.takeFrames([{ ...file, frame: made.frame }], 60_000)).toBe(true);
+  expect(bytesOf(`${first}.zst`).equals(bytes)).toBe(true);
 });
 
 test('frames are given up after their time, or when the transfer must end', async () => {
