@@ -48,6 +48,12 @@ export function queuePace(work: Work, lane: ShipperLane, untilMs: number): Pace 
 /** The size of the first batches, while nothing is known about the link. */
 const firstBatchBytes = 16 * 1024 * 1024;
 
+/**
+ * Each batch of frames costs the standby some twenty processes. Smaller ones take longer in the end, and then PostgreSQL waits
+ * longer for each segment.
+ */
+const leastFramedBytes = 64 * 1024 * 1024;
+
 /** The approximate time that rsync takes before its first byte is sent. */
 const startMs = 60;
 
@@ -70,7 +76,7 @@ function noteFramed(work: Work, lane: ShipperLane, batch: Batch, tookMs: number)
   const factor = Math.min(2, Math.max(1 / 2, targetMs(work) / Math.max(1, tookMs)));
   // A batch that was small for want of files shows only what is too much.
   if (factor < 1 || bytes >= lane.framedBytes / 2)
-    lane.framedBytes = Math.min(batchBytes, Math.max(firstBatchBytes, bytes * factor));
+    lane.framedBytes = Math.min(batchBytes, Math.max(leastFramedBytes, bytes * factor));
 }
 
 /**
@@ -83,19 +89,31 @@ function widthOf(work: Work, lane: ShipperLane): number {
   return isFast(work, lane) && !sendsFrames(work, lane) ? 2 : 1;
 }
 
-/** The most bytes that go into one batch. */
-function batchLimit(work: Work, lane: ShipperLane): number {
-  return sendsFrames(work, lane) ? lane.framedBytes : bytesAtOnce(work, lane);
+/** The size of those behind the first one, for which alone PostgreSQL waits then. */
+const secondBatchBytes = 64 * 1024 * 1024;
+
+/** A smaller batch costs more than it saves. */
+const smallestShareBytes = 32 * 1024 * 1024;
+
+/**
+ * The last batches become smaller: they travel side by side until the end, and little is left to flush and to mark then.
+ */
+function shareBytes(work: Work, lane: ShipperLane, left: readonly Shipment[]): number {
+  if (sendsFrames(work, lane)) return lane.framedBytes;
+  const bytes = left.reduce((sum, { file }) => sum + Number(file.identity.size), 0);
+  const isSecond = lane.bytesPerMs === 0 && lane.inFlight.size > 0;
+  const mostBytes = isSecond ? secondBatchBytes : bytesAtOnce(work, lane);
+  return Math.min(mostBytes, Math.max(smallestShareBytes, bytes / widthOf(work, lane)));
 }
 
 function pickDirect(work: Work, lane: ShipperLane): Shipment[] {
+  const left = owedTo(work.board, lane.name).filter(({ file }) => !lane.inFlight.has(file.name.text));
+  const mostBytes = shareBytes(work, lane, left);
   const picked: Shipment[] = [];
-  const limit = batchLimit(work, lane);
   let bytes = 0;
-  for (const shipment of owedTo(work.board, lane.name)) {
-    if (lane.inFlight.has(shipment.file.name.text)) continue;
+  for (const shipment of left) {
     bytes += Number(shipment.file.identity.size);
-    if (picked.length > 0 && bytes > limit) break;
+    if (picked.length > 0 && bytes > mostBytes) break;
     picked.push(shipment);
     if (picked.length >= batchFiles) break;
   }
