@@ -22,11 +22,19 @@ export async function withConfiguredSource<T>(
   return withServer(deps, { what: 'the standby to copy from,', host, localAddress, port }, use);
 }
 
+/** Much is sent over the connections of a base backup. */
+function forMuch(deps: StandbyDeps): StandbyDeps {
+  const withRemoteShell: StandbyDeps['withRemoteShell'] = (sshDeps, target, use) =>
+    deps.withRemoteShell(sshDeps, { ...target, isForMuch: true }, use);
+  return { ...deps, withRemoteShell };
+}
+
 /** For a base backup: connects also to the standby from which its files are read, if the INI file names one. */
 export async function withPrimaryAndSource<T>(
-  deps: StandbyDeps,
+  given: StandbyDeps,
   use: (primary: Primary) => Promise<T>,
 ): Promise<T> {
+  const deps = forMuch(given);
   return withConfiguredPrimary(deps, (primary) =>
     deps.settings.basebackup_source === undefined
       ? use(primary)

@@ -4,10 +4,11 @@ import { rsyncOutcome } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
 import { dataWork } from '../../../../verbs/data-requests.ts';
 import { originOf } from '../../../primary/origin.ts';
-import { type BackupContext, failure } from '../context.ts';
+import { type BackupContext, failure, needed } from '../context.ts';
 import { flushCopy, flushMeanwhile } from '../pgdata/flush.ts';
 import { trackProgress } from '../progress/copy-progress.ts';
 import type { Comparison } from './comparison.ts';
+import { compressionChoice } from './compression.ts';
 import type { FileGroup } from './groups.ts';
 import { findLost } from './partial-transfer.ts';
 import { type GroupCopy, runGroup } from './rsync-group.ts';
@@ -40,6 +41,7 @@ function createPool(context: BackupContext, groups: readonly FileGroup[], compar
     workers,
     waiting: [...groups],
     bwlimit: shareOf(basebackup_bwlimit, workers),
+    compression: compressionChoice(needed(context.facts.rsync, 'rsync'), basebackup_bwlimit > 0),
     progress: trackProgress((event) => {
       if (event.kind === 'progress') flush.note(event);
       context.onEvent(event);
@@ -103,10 +105,14 @@ async function judge(pool: Pool, group: FileGroup, result: CommandResult): Promi
 async function copyGroup(pool: Pool, shell: RemoteShell, group: FileGroup): Promise<Failed | undefined> {
   const { context, comparison, bwlimit, progress, ended } = pool;
   progress.begin(group);
+  const compression = pool.compression.next();
+  const beganMs = context.deps.monotonicMs();
+  let moved: TransferStatistics = { literal: 0, received: 0 };
   const copy: GroupCopy = {
     shell,
     group,
     comparison,
+    compression,
     bwlimit,
     signal: ended,
     onProgress: (update) => {
@@ -114,9 +120,11 @@ async function copyGroup(pool: Pool, shell: RemoteShell, group: FileGroup): Prom
     },
     onLine: (line) => {
       pool.moved = addStatistics(pool.moved, line);
+      moved = addStatistics(moved, line);
     },
   };
   let result = await runGroup(context, copy);
+  pool.compression.note(compression, moved.literal, context.deps.monotonicMs() - beganMs);
   if (isWorthAnotherTry(result)) result = await runGroup(context, copy);
   // An rsync that we ended is no failure of its own.
   if (ended.aborted && result.kind === 'killed') return undefined;

@@ -51,9 +51,13 @@ function inPortions({ root, files }: FileGroup): readonly FileGroup[] {
   );
 }
 
+/** A copy that is smaller than this ends before a trial of two compressions is worth anything. */
+const leastForTrials = 1024 * 1024 * 1024;
+
 /**
  * Distributes the files so that all workers finish at about the same time: the largest files first, in groups that
- * become smaller towards the end. Each worker takes the next group as soon as it is free.
+ * become smaller towards the end. Each worker takes the next group as soon as it is free. Of a large copy the first two groups
+ * are small: they show how to compress the others.
  */
 export function shareOut(
   { roots }: { readonly roots: readonly CopyRoot[] },
@@ -62,12 +66,13 @@ export function shareOut(
   // The files are split at the links first: otherwise every group would be split into as many groups as there are links.
   const parts = roots.flatMap((root) => splitAtLinks(groupOf(root, root.files)));
   if (workers === 1) return parts.flatMap(inPortions);
+  const trials = parts.reduce((sum, { bytes }) => sum + bytes, 0) < leastForTrials ? 0 : 2;
   let remaining = parts.reduce((sum, { bytes, files }) => sum + bytes + files.length * fileWeight, 0);
   const groups: FileGroup[] = [];
   for (const { root, files } of parts) {
     const bySize = [...files].sort((a, b) => b.size - a.size);
     for (let start = 0; start < bySize.length;) {
-      const enough = Math.max(leastWeight, remaining / (2 * workers));
+      const enough = groups.length < trials ? leastWeight : Math.max(leastWeight, remaining / (2 * workers));
       let end = start;
       for (let weight = 0; end < bySize.length && end - start < mostFiles && weight < enough; end++) {
         const file = bySize[end];

@@ -16,6 +16,8 @@ export interface RsyncAbility {
   readonly hasProgress: boolean;
   /** Both ends can compress by zstd (3.2 and later, where it was built in). */
   readonly bothHaveZstd: boolean;
+  /** The same for lz4. */
+  readonly bothHaveLz4: boolean;
 }
 
 const questionMs = 10_000;
@@ -24,7 +26,7 @@ export function parseRsyncVersion(text: string) {
   const match = /version v?(\d+)\.(\d+)\.(\d+)/.exec(text);
   if (match === null) return undefined;
   const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
-  return { major, num: major * 10_000 + minor * 100 + patch, hasZstd: /\bzstd\b/.test(text) };
+  return { major, num: major * 10_000 + minor * 100 + patch, hasZstd: /\bzstd\b/.test(text), hasLz4: /\blz4\b/.test(text) };
 }
 
 async function askRemoteRsync({ settings }: StandbyDeps, { shell }: Primary): Promise<string> {
@@ -55,5 +57,6 @@ export async function observeRsync(deps: StandbyDeps, primary: Primary): Promise
     comparesNanoseconds: (here?.num ?? 0) >= 30_103,
     hasProgress: older >= 30_100,
     bothHaveZstd: older >= 30_200 && here?.hasZstd === true && there?.hasZstd === true,
+    bothHaveLz4: older >= 30_200 && here?.hasLz4 === true && there?.hasLz4 === true,
   };
 }

@@ -2,10 +2,11 @@ import { realpath } from 'node:fs/promises';
 import type { CommandLine, CommandResult } from '../../../../system/command.ts';
 import { writePrivately } from '../../../../system/files.ts';
 import { withPrivateFile } from '../../../../system/private-directory.ts';
-import { lightCompression, remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
+import { remotePath, rsyncCommand, rsyncEnvironment } from '../../../../system/rsync.ts';
 import type { RemoteShell } from '../../../../system/ssh.ts';
 import { type BackupContext, needed } from '../context.ts';
 import type { Comparison } from './comparison.ts';
+import { type Compression, compressionFlags } from './compression.ts';
 import type { FileGroup } from './groups.ts';
 import { politeCommand, politeRsyncPath } from './politeness.ts';
 import type { RsyncAbility } from './rsync-ability.ts';
@@ -35,19 +36,13 @@ export interface GroupCopy {
   readonly shell: RemoteShell;
   readonly group: FileGroup;
   readonly comparison: Comparison;
+  readonly compression: Compression | undefined;
   /** In KiB per second, for this rsync. */
   readonly bwlimit: number | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: RsyncProgress) => void;
   /** Called for every other line that rsync prints. */
   readonly onLine: (line: string) => void;
-}
-
-/** If the user's flags choose a compression, that choice applies. */
-function compressionFlags({ program, bothHaveZstd }: RsyncAbility): readonly string[] {
-  const light = lightCompression(program.flags);
-  // At level 1 zstd keeps up with the disk and the network. Its default level costs twice as much.
-  return light.length > 0 && bothHaveZstd ? ['--compress-choice=zstd', ...light] : [];
 }
 
 /**
@@ -81,7 +76,7 @@ function groupCommand(
     noDirectories,
     ...comparison,
     ...modernFlags(rsync),
-    ...compressionFlags(rsync),
+    ...compressionFlags(copy.compression),
     ...blockFlags(rsync),
     ...(copy.bwlimit === undefined ? [] : [`--bwlimit=${copy.bwlimit}`]),
     ...politeRsyncPath(deps.settings, program.flags),

@@ -80,6 +80,7 @@ export const rsyncAbility: RsyncAbility = {
   comparesNanoseconds: true,
   hasProgress: true,
   bothHaveZstd: true,
+  bothHaveLz4: true,
 };
 
 export function backupFacts(changes: Partial<BackupFacts> = {}): BackupFacts {
