@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -57,6 +57,36 @@ describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
     await primary.sql('CREATE TABLE t AS SELECT 1 AS n');
     await primary.archived(await primary.switchWal());
     await eventually(async () => (await standby.value('SELECT count(*) FROM t')) === '1');
+  });
+
+  test('two compressions are tried, and one of them compresses the rest', async ({ world }) => {
+    const { primary, standby } = await backupPair(world, { ini: { rsync_threads: 2, debug: 'on' } });
+    const lines = Array.from({ length: 500_000 }, (_, line) => `row ${String((line * 7_919) % 99_991)}\n`);
+    const bulk = Array.from({ length: 4 }, (_, number) => `bulk-${String(number)}`);
+    for (const name of bulk) {
+      // As large as a group: each has a group of its own.
+      for (let part = 0; part < 20; part += 1) appendFileSync(join(primary.pgdata, name), lines.join(name));
+    }
+    const backup = await world.cmdStandby(standby, ['-B']);
+    expect(backup).toMatchObject({ code: 0 });
+    const chosen = backup.stderr.match(/--compress-choice=\S+/g) ?? [];
+    expect(chosen.slice(0, 2)).toEqual(['--compress-choice=zstd', '--compress-choice=lz4']);
+    expect(chosen.length).toBeGreaterThanOrEqual(4);
+    for (const name of bulk)
+      expect(readFileSync(inPgdata(standby, name)).equals(readFileSync(join(primary.pgdata, name)))).toBe(
+        true,
+      );
+
+    standby.writeIni({ rsync_threads: 2, debug: 'on', basebackup_bwlimit: 1_000_000 });
+    const limited = await world.cmdStandby(standby, ['-B']);
+    expect(limited).toMatchObject({ code: 0 });
+    expect(new Set(limited.stderr.match(/--compress-choice=\S+/g))).toEqual(
+      new Set(['--compress-choice=zstd']),
+    );
+    standby.writeIni({ rsync_threads: 2, debug: 'on', rsync_flags: '-z --compress-choice=zlib' });
+    const own = await world.cmdStandby(standby, ['-B']);
+    expect(own).toMatchObject({ code: 0 });
+    expect(new Set(own.stderr.match(/--compress-choice=\S+/g))).toEqual(new Set(['--compress-choice=zlib']));
   });
 
   test('a worker connects again if its connection was lost before its work began', async ({ world }) => {

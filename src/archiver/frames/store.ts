@@ -41,7 +41,7 @@ interface Entry {
 
 export type FrameStore = ReturnType<typeof createFrameStore>;
 
-/** Of the frames that exist, so many bytes are kept in memory: each lane would read them again. */
+/** Frames of so many bytes are kept in memory: each lane would read them again. */
 const mostKeptBytes = 32 * 1024 * 1024;
 
 /** After a failure, files travel as they are for so long. */

@@ -34,7 +34,7 @@ const nameOf = ({ rsyncShell }: RemoteShell): Promise<string> => Promise.resolve
 
 test('what was begun is used once, and ends with its use', async () => {
   const { seen, ahead } = host();
-  ahead.begin(deps, target);
+  void ahead.begin(deps, target);
   await Promise.resolve();
   expect(seen.opened).toBe(1);
   expect(await ahead.withRemoteShell(deps, target, nameOf)).toEqual({ kind: 'used', value: 's1 1' });
@@ -45,7 +45,7 @@ test('what was begun is used once, and ends with its use', async () => {
 
 test('another target, or the same host with other options, gets a connection of its own', async () => {
   const { ahead } = host();
-  ahead.begin(deps, target);
+  void ahead.begin(deps, target);
   const other = { ...target, user: 'another' };
   expect(await ahead.withRemoteShell(deps, other, nameOf)).toEqual({ kind: 'used', value: 's1 2' });
   expect(await ahead.withRemoteShell(deps, target, nameOf)).toEqual({ kind: 'used', value: 's1 1' });
@@ -53,7 +53,7 @@ test('another target, or the same host with other options, gets a connection of 
 
 test('a standby that was not reached is reported to the one who wants the connection', async () => {
   const { seen, ahead } = host(() => 'unreachable');
-  ahead.begin(deps, target);
+  void ahead.begin(deps, target);
   expect(await ahead.withRemoteShell(deps, target, nameOf)).toEqual({
     kind: 'unreachable',
     reason: 's1 1',
@@ -65,12 +65,12 @@ test('a failure before there is a connection, and one of its use, reach the call
   const { seen, ahead } = host(() => {
     throw new Error('no directory for the socket');
   });
-  ahead.begin(deps, target);
+  void ahead.begin(deps, target);
   await expect(ahead.withRemoteShell(deps, target, nameOf)).rejects.toThrow('no directory');
   expect(seen.ended).toBe(1);
 
   const second = host();
-  second.ahead.begin(deps, target);
+  void second.ahead.begin(deps, target);
   const failing = second.ahead.withRemoteShell(deps, target, () => Promise.reject(new Error('a bug')));
   await expect(failing).rejects.toThrow('a bug');
   expect(second.seen).toEqual({ opened: 1, ended: 1 });
@@ -78,7 +78,7 @@ test('a failure before there is a connection, and one of its use, reach the call
 
 test('what nobody takes ends after a while, and a later use opens another one', async () => {
   const { seen, ahead } = host();
-  ahead.begin(deps, target);
+  void ahead.begin(deps, target);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(seen).toEqual({ opened: 1, ended: 1 });
   expect(await ahead.withRemoteShell(deps, target, nameOf)).toEqual({ kind: 'used', value: 's1 2' });
@@ -86,8 +86,8 @@ test('what nobody takes ends after a while, and a later use opens another one', 
 
 test('what is in use does not end when all others do', async () => {
   const { seen, ahead } = host();
-  ahead.begin(deps, target);
-  ahead.begin(deps, { ...target, host: 's2' });
+  void ahead.begin(deps, target);
+  void ahead.begin(deps, { ...target, host: 's2' });
   let finish: () => void = () => undefined;
   const using = ahead.withRemoteShell(
     deps,

@@ -126,12 +126,12 @@ test.each([
 });
 
 test.each([
-  ['rsync  version 3.2.7  protocol version 31', { major: 3, num: 30_207, hasZstd: false }],
+  ['rsync  version 3.2.7  protocol version 31', { major: 3, num: 30_207, hasZstd: false, hasLz4: false }],
   [
     'rsync  version v3.4.1  protocol version 32\nCompress list:\n    zstd lz4 zlibx',
-    { major: 3, num: 30_401, hasZstd: true },
+    { major: 3, num: 30_401, hasZstd: true, hasLz4: true },
   ],
-  ['rsync  version 2.6.9  protocol version 29', { major: 2, num: 20_609, hasZstd: false }],
+  ['rsync  version 2.6.9  protocol version 29', { major: 2, num: 20_609, hasZstd: false, hasLz4: false }],
   ['openrsync: protocol version 29', undefined],
 ])('the version of rsync is read from "%s"', (text, expected) => {
   expect(parseRsyncVersion(text)).toEqual(expected);

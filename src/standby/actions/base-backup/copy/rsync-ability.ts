@@ -26,7 +26,12 @@ export function parseRsyncVersion(text: string) {
   const match = /version v?(\d+)\.(\d+)\.(\d+)/.exec(text);
   if (match === null) return undefined;
   const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
-  return { major, num: major * 10_000 + minor * 100 + patch, hasZstd: /\bzstd\b/.test(text), hasLz4: /\blz4\b/.test(text) };
+  return {
+    major,
+    num: major * 10_000 + minor * 100 + patch,
+    hasZstd: /\bzstd\b/.test(text),
+    hasLz4: /\blz4\b/.test(text),
+  };
 }
 
 async function askRemoteRsync({ settings }: StandbyDeps, { shell }: Primary): Promise<string> {
