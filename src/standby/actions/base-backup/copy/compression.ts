@@ -47,6 +47,8 @@ export function compressionChoice(
     },
     note: (compression, bytes, tookMs) => {
       if (compression === undefined || bytes < tellingBytes) return;
+      // Only the first ones were copied side by side: later speeds are those of other files.
+      if (speeds.has(compression)) return;
       speeds.set(compression, bytes / Math.max(1, tookMs));
     },
   };
