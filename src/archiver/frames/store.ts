@@ -16,6 +16,8 @@ export interface FrameStoreOptions {
   readonly slots: number;
   /** The room for frames, in bytes. One that is larger is made alone. */
   readonly maxBytes: number;
+  /** Frames of so many bytes are kept in memory: each lane would read them again. */
+  readonly keptBytes: number;
   /** Whether the disk has room for so many bytes. */
   readonly hasRoom: (bytes: number) => Promise<boolean>;
   /** A process of ours begins to read this file, or has ended. */
@@ -40,9 +42,6 @@ interface Entry {
 }
 
 export type FrameStore = ReturnType<typeof createFrameStore>;
-
-/** Frames of so many bytes are kept in memory: each lane would read them again. */
-const mostKeptBytes = 32 * 1024 * 1024;
 
 /** After a failure, files travel as they are for so long. */
 const restMs = 60_000;
@@ -69,7 +68,7 @@ function roomOf({ frame, state, file }: Entry): number {
 }
 
 export function createFrameStore(options: FrameStoreOptions) {
-  const { tools, directory, slots, maxBytes, hasRoom, reads, remove, monotonicMs, log } = options;
+  const { tools, directory, slots, maxBytes, keptBytes, hasRoom, reads, remove, monotonicMs, log } = options;
   const entries = new Map<string, Entry>();
   let inWork = 0;
   let restUntilMs = -Infinity;
@@ -105,7 +104,7 @@ export function createFrameStore(options: FrameStoreOptions) {
   /** zstd makes several at once, so that each gets its part. */
   const mayKeep = (): number => {
     const kept = [...entries.values()].reduce((sum, { frame }) => sum + (frame?.content?.length ?? 0), 0);
-    return Math.max(0, mostKeptBytes - kept) / slots;
+    return Math.max(0, keptBytes - kept) / slots;
   };
 
   const make = async (entry: Entry): Promise<void> => {

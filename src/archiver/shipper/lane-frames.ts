@@ -22,6 +22,7 @@ import type { Work } from './work.ts';
 const fewest = { overSlowLink: 2, overFastLink: 4 } as const;
 /** The room that the frames take at most. */
 const mostBytes = 256 * 1024 * 1024;
+const keptBytes = 32 * 1024 * 1024;
 const mostSlots = 4;
 /** While a batch travels, frames of the next ones are made. */
 const aheadFiles = 16;
@@ -57,6 +58,7 @@ async function openFrames({ deps, board, decide }: Work): Promise<Frames | undef
     directory,
     slots: slots(),
     maxBytes: mostBytes,
+    keptBytes,
     hasRoom: async (bytes) => (await findNoSpace(deps, bytes)) === undefined,
     reads: ({ name, path }, isReading) => {
       const shipment = board.shipments.get(name.text);

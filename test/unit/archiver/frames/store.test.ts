@@ -36,6 +36,7 @@ async function stage(options: Partial<FrameStoreOptions> = {}, held = false) {
     directory,
     slots: 2,
     maxBytes: 10 * bytes,
+    keptBytes: bytes,
     hasRoom: () => Promise.resolve(true),
     reads: ({ name }, isReading) => {
       if (isReading) reading.add(name.text);
@@ -82,6 +83,22 @@ test('each frame is made once, in the order in which it was asked for, so many a
   expect(most()).toBeLessThanOrEqual(2);
   await until(() => reading.size === 0);
   expect(store.now(files[0])).toEqual(frames[0]);
+});
+
+test('the bytes of some frames are kept, and of others when those have gone', async () => {
+  const { store, files, directory } = await stage({ slots: 1, keptBytes: 70 });
+  const [first, second, third, fourth] = files;
+  const kept = async (file: WalFile): Promise<boolean> => {
+    store.ask(file);
+    const frame = await store.settled(file);
+    const isKept = frame?.content !== undefined;
+    if (isKept) expect(frame.content).toEqual(readFileSync(join(directory, `${file.name.text}.zst`)));
+    return isKept;
+  };
+  // A frame of these has some thirty bytes.
+  expect([await kept(first), await kept(second), await kept(third)]).toEqual([true, true, false]);
+  store.keep((name) => name !== first.name.text);
+  expect(await kept(fourth)).toBe(true);
 });
 
 test('a frame stays while a transfer uses it, and goes when nobody needs it', async () => {
