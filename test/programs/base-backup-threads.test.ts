@@ -67,6 +67,7 @@ describe.each(failureMajors())('rsync_threads on PostgreSQL %i', (major) => {
       // As large as a group: each has a group of its own.
       for (let part = 0; part < 20; part += 1) appendFileSync(join(primary.pgdata, name), lines.join(name));
     }
+    await world.cmdStandby(standby, ['-I']);
     const backup = await world.cmdStandby(standby, ['-B']);
     expect(backup).toMatchObject({ code: 0 });
     const chosen = backup.stderr.match(/--compress-choice=\S+/g) ?? [];
