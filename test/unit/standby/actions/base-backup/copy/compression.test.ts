@@ -30,10 +30,11 @@ function after(zstd: number, lz4: number): readonly (Compression | undefined)[] 
 }
 
 describe('a copy is compressed', () => {
-  test('by the one that was faster, and by zstd where lz4 gains little', () => {
+  test('by lz4, unless that is clearly slower, because the network takes the time', () => {
     expect(after(100_000, 150_000)).toEqual(['lz4', 'lz4']);
-    expect(after(100_000, 105_000)).toEqual(['zstd', 'zstd']);
-    expect(after(100_000, 60_000)).toEqual(['zstd', 'zstd']);
+    expect(after(100_000, 90_000)).toEqual(['lz4', 'lz4']);
+    expect(after(100_000, 80_000)).toEqual(['zstd', 'zstd']);
+    expect(after(100_000, 40_000)).toEqual(['zstd', 'zstd']);
   });
 
   test('by the one that has ended while the other is still being measured', () => {
@@ -41,7 +42,7 @@ describe('a copy is compressed', () => {
     expect([fast.next(), fast.next(), fast.next()]).toEqual(['zstd', 'lz4', 'zstd']);
     fast.note('lz4', 100 * megabyte, 500);
     expect(fast.next()).toBe('lz4');
-    fast.note('zstd', 100 * megabyte, 400);
+    fast.note('zstd', 100 * megabyte, 300);
     expect(fast.next()).toBe('zstd');
   });
 
