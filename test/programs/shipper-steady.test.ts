@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -6,7 +6,14 @@ import { eventually } from '../harness/eventually.ts';
 import { writeScript } from '../harness/host.ts';
 import { createWorld, type World } from '../harness/world.ts';
 import { archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
-import { addReadySegments, makeDone, marked, pretendRunning, startShipper } from './shipper-kit.ts';
+import {
+  addReadySegments,
+  makeDone,
+  marked,
+  pretendRunning,
+  startShipper,
+  untilMarked,
+} from './shipper-kit.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -81,4 +88,21 @@ test('--flush and --abandon get the lock while a busy lane always has work', asy
   expect(archivedFiles(s2)).toEqual(made);
   expect(archivedFiles(s1)).toHaveLength(before);
   expect(cluster.queue('s2')).toEqual([]);
+});
+
+test('each standby is connected to once: the lanes use the connections that were begun while the code was loaded', async () => {
+  const cluster = await readyCluster(world, {
+    slaves: ['s1', 's2'],
+    ini: { queue_after: 10, ssh_timeout: 15 },
+  });
+  pretendRunning(world, cluster);
+  const masters = join(cluster.host.directory, 'masters');
+  const counting = `case "$*" in *ControlMaster=yes*) echo connected >> '${masters}' ;; esac
+exec ${cluster.host.ssh} "$@"`;
+  cluster.writeIni({ ssh: writeScript(cluster.host, 'counting-ssh', counting) });
+  const segments = addReadySegments(cluster, 1, 3);
+  await startShipper(cluster);
+  await untilMarked(cluster, segments.keys());
+  for (const standby of cluster.standbys) expect(archivedFiles(standby)).toEqual([...segments.keys()]);
+  expect(readFileSync(masters, 'utf8')).toBe('connected\n'.repeat(2));
 });
