@@ -132,13 +132,10 @@ export async function secondsUntil(start: number, ask: () => boolean, what: stri
 export async function touchMemory(directory: string, megabytes: number): Promise<void> {
   const path = join(directory, 'touched');
   const limitMs = 600_000;
-  await mustRun(
-    'dd',
-    ['if=/dev/zero', `of=${path}`, 'bs=1M', `count=${String(Math.ceil(megabytes))}`, 'status=none'],
-    {
-      limitMs,
-    },
-  );
+  const count = Math.ceil(megabytes);
+  await mustRun('dd', ['if=/dev/zero', `of=${path}`, 'bs=1M', `count=${String(count)}`, 'status=none'], {
+    limitMs,
+  });
   rmSync(path);
   await mustRun('sync', ['-f', directory], { limitMs });
 }
