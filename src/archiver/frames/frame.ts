@@ -3,7 +3,7 @@
  * checksum in it when it unpacks it, and the digest is that of the frame's own bytes.
  */
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { ArchiverSettings } from '../../config/options-archiver.ts';
 import { messageOf } from '../../errors.ts';
 import { describeResult, type RunCommand, succeeded } from '../../system/command.ts';
@@ -73,6 +73,18 @@ function frameOfBytes(path: string, content: Buffer): FrameResult {
   return { kind: 'frame', frame: { path, bytes: content.length, digest, size: header.size, content } };
 }
 
+/** The bytes of a file of this size, in one piece. */
+async function readAll(handle: FileHandle, size: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  let length = 0;
+  while (length < size) {
+    const { bytesRead } = await handle.read(bytes, length, size - length, length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return bytes.subarray(0, length);
+}
+
 /**
  * Reads a whole frame. Throws if the file cannot be read.
  *
@@ -81,7 +93,8 @@ function frameOfBytes(path: string, content: Buffer): FrameResult {
 export async function readFrame(path: string, keptBytes = 0): Promise<FrameResult> {
   const handle = await open(path, 'r');
   try {
-    if ((await handle.stat()).size <= keptBytes) return frameOfBytes(path, await handle.readFile());
+    const { size } = await handle.stat();
+    if (size <= keptBytes) return frameOfBytes(path, await readAll(handle, size));
     const start = new Uint8Array(frameHeaderBytes);
     const { bytesRead } = await handle.read(start, 0, start.length, 0);
     const header = parseFrameHeader(start.subarray(0, bytesRead));

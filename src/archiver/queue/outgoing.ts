@@ -75,16 +75,18 @@ async function formToSend({ deps, lane }: Sending, name: WalName): Promise<Queue
 }
 
 /** The file, or the frame, as it lies in the queue. */
-async function lookAt({ lane }: Sending, queued: QueuedFile): Promise<Outgoing | Stuck> {
+async function lookAt({ lane }: Sending, queued: QueuedFile, keptBytes: number): Promise<Outgoing | Stuck> {
   const file = await walFileAt(queued.path, queued.name);
   if (!queued.isFrame) return file;
-  const read = await readFrame(queued.path);
+  const read = await readFrame(queued.path, keptBytes);
   return read.kind === 'none' ? damaged(lane, queued, read.reason) : { ...file, frame: read.frame };
 }
 
 /** The directory from which a batch is sent. */
 interface Place {
   readonly directory: string;
+  /** So many bytes of its frames are kept in memory until they have travelled: otherwise they are read twice. */
+  readonly keptBytes: number;
   /** The file as it is sent from there. */
   readonly put: (file: Outgoing, queued: QueuedFile) => Promise<Outgoing | Stuck>;
   readonly release: () => Promise<void>;
@@ -93,6 +95,7 @@ interface Place {
 function queuePlace({ lane }: Sending): Place {
   return {
     directory: lane.queue,
+    keptBytes: 12 * 1024 * 1024,
     put: (file) => Promise.resolve(file),
     release: () => Promise.resolve(),
   };
@@ -109,6 +112,7 @@ async function judgeFailure({ deps, lane }: Sending, queued: QueuedFile, reason:
 function unpackingPlace(sending: Sending, directory: string): Place {
   return {
     directory,
+    keptBytes: 0,
     put: async ({ frame, name }, queued) => {
       if (frame === undefined) throw new Error(`${queued.path} is no frame`);
       const tools = await requireFrameTools(sending.deps, queued.path);
@@ -125,20 +129,22 @@ async function putFiles(
   sending: Sending,
   names: readonly WalName[],
   first: QueuedFile,
-  { put }: Place,
+  { put, keptBytes }: Place,
   limits: Limits,
 ): Promise<readonly Outgoing[] | Stuck> {
   const files: Outgoing[] = [];
   let bytes = 0;
+  let mayKeep = keptBytes;
   for (const name of names.slice(0, limits.files)) {
     const queued = name === first.name ? first : await formToSend(sending, name);
     if ('kind' in queued || queued.isFrame !== first.isFrame) break;
-    const file = await lookAt(sending, queued);
+    const file = await lookAt(sending, queued, mayKeep);
     bytes += 'kind' in file ? 0 : contentBytes(file);
     if (files.length > 0 && bytes > limits.bytes) break;
     const there = 'kind' in file ? file : await put(file, queued);
     if ('kind' in there) return files.length > 0 ? files : there;
     files.push(there);
+    mayKeep -= there.frame?.content?.length ?? 0;
   }
   return files;
 }

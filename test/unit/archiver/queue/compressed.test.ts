@@ -215,6 +215,18 @@ describe('for a standby that cannot unpack them, frames', () => {
     });
   });
 
+  test('are read once by a lane that sends them as they are', async () => {
+    const { add, sending, lane } = site();
+    await add(first, wal(1));
+    const taken = await nextFromQueue({ ...sending, takesFrames: true }, [walName(first)]);
+    if (taken.kind !== 'batch') throw new Error(taken.trouble.reason);
+    const { directory, files } = taken.batch;
+    const bytes = readFileSync(join(lane.queue, `${first}.zst`));
+    expect(directory).toBe(lane.queue);
+    expect(files.map(({ frame }) => frame)).toMatchObject([{ bytes: bytes.length, size: wal(1).length }]);
+    expect(files[0]?.frame?.content?.equals(bytes)).toBe(true);
+  });
+
   test('are sent up to a damaged one, which is named', async () => {
     const { add, sending, lane, layout } = site();
     for (const name of [first, second]) await add(name, wal(1));
