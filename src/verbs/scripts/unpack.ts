@@ -54,18 +54,51 @@ function batchPatterns(files: readonly FramedFile[], systemIdentifier: string): 
   return [0, 1, 2].map((layout) => ofFiles.map((patterns) => patterns[layout]).join('')).join(' | ');
 }
 
+/** A worker with fewer frames than this has nothing to flush while it unpacks others. */
+const leastInTwoSteps = 4;
+
+/** Cut in two; the first part is not the smaller one. */
+function halves<T>(items: readonly T[]): readonly [readonly T[], readonly T[]] {
+  const half = Math.ceil(items.length / 2);
+  return [items.slice(0, half), items.slice(half)];
+}
+
+/** A function of sh that proves these frames and unpacks them, with the flags that it is called with. It prints why it failed. */
+function worker(name: string, inbox: string, files: readonly FramedFile[]): string {
+  const sums = files.map(({ name: text, digest }) => `${digest}  ${inbox}/${text}.zst`).join('\n');
+  const unpack = (some: readonly FramedFile[]): string =>
+    `zstd -q -d "$@" --no-sparse --output-dir-flat "$inbox" ${some.map((each) => `${inbox}/${each.name}.zst`).join(' ')} 2>&1 || {
+    echo 'zstd failed'
+    return 1
+  }`;
+  const [first, second] = files.length < leastInTwoSteps ? [files, []] : halves(files);
+  const begin = `${name}() {
+  sha256sum -c >/dev/null 2>&1 <<'END' || {
+${sums}
+END
+    echo 'a frame arrived with other bytes'
+    return 1
+  }
+  ${unpack(first)}
+`;
+  if (second.length === 0) return `${begin}}`;
+  const flushed = first.map((each) => `${inbox}/.plain/${each.name}`).join(' ');
+  // They are flushed once more with all others: that counts.
+  return `${begin}  sync ${flushed} >/dev/null 2>&1 &
+  ${unpack(second)}
+}`;
+}
+
 /**
  * From here on the files of the commit are those that were unpacked. They are in a directory of their own, where only this script
  * writes, and none is there before: zstd replaces nothing.
  */
 export function unpackPart(place: DeliveryPlace, files: readonly FramedFile[]): string {
   const inbox = inboxOf(place);
-  const path = ({ name }: FramedFile): string => `${inbox}/${name}.zst`;
-  const half = Math.ceil(files.length / 2);
-  const [first, second] = [files.slice(0, half), files.slice(half)];
-  const sums = files.map(({ name, digest }) => `${digest}  ${inbox}/${name}.zst`).join('\n');
+  const [first, second] = halves(files);
+  const both = second.length > 0;
   return `
-packed="${files.map(path).join(' ')}"
+packed="${files.map(({ name }) => `${inbox}/${name}.zst`).join(' ')}"
 inbox=$inbox/.plain
 unpacked="${files.map(({ name }) => `${inbox}/.plain/${name}`).join(' ')}"
 doubt() {
@@ -77,32 +110,22 @@ doubt() {
 for file in $unpacked; do
   [ ! -e "$file" ] || rm -f "$file"
 done
-sha256sum -c >/dev/null 2>&1 <<'END' || doubt 'a frame arrived with other bytes'
-${sums}
-END
-# A hole would be space that is missing when the server writes over a copy of this file.
-some() {
-  zstd -q -d "$@" --no-sparse --output-dir-flat "$inbox" 2>&1 || echo '${notUnpackedWord}'
-}
+${worker('one', inbox, first)}
+${both ? worker('two', inbox, second) : ''}
 # Two at once: the commits of a lane come one after the other, and each waits for its zstd.
 unpack() {
   err=$({
-    some "$@" ${first.map(path).join(' ')} &
-${
-  second.length === 0
-    ? ''
-    : `    some "$@" ${second.map(path).join(' ')}
-`
-}    wait
+    one "$@" || echo '${notUnpackedWord}' &
+${both ? `    two "$@" || echo '${notUnpackedWord}'\n` : ''}    wait
   })
   case $err in *${notUnpackedWord}*) ;; *) return 0 ;; esac
-  err=\${err%${notUnpackedWord}}
+  err=$(printf '%s\\n' "$err" | sed '/^${notUnpackedWord}$/d')
   return 1
 }
 # Threads that write beside the one that unpacks would only take the processors from other standbys here; before 1.5.3 there are none.
 unpack --no-asyncio || case $err in
-  *ncorrect*arameter*) unpack || doubt "zstd: $err" ;;
-  *) doubt "zstd: $err" ;;
+  *ncorrect*arameter*) unpack || doubt "$err" ;;
+  *) doubt "$err" ;;
 esac
 set -- $(head -q -c ${longHeaderBytes} $unpacked 2>/dev/null | od -An -v -tx1)
 fields=$IFS

@@ -38,6 +38,7 @@ const [a, b, c] = [
   '000000010000000000000005',
 ] as const;
 const segmentBytes = 1024 * 1024;
+const many = Array.from({ length: 9 }, (_, index) => `0000000100000000000000${String(index + 21)}`);
 
 function segment(name: string, spec: Partial<WalSpec> = {}): Buffer {
   const bytes = buildWal({ name, systemIdentifier: BigInt(cluster), version: '15', segmentBytes, ...spec });
@@ -105,6 +106,65 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       // No hole: its zeros take space.
       expect(blocks * 512).toBeGreaterThanOrEqual(segmentBytes);
     });
+
+    test('of a large batch are unpacked by two workers in two steps each', () => {
+      const { archivedir, inbox, arrive, commit, names } = stage();
+      const files = many.map((name) => arrive(name, segment(name)));
+      expect(commit(files)).toMatchObject({
+        notUnpacked: undefined,
+        files: many.map((name) => ({ kind: 'stored', name })),
+      });
+      for (const name of many) expect(readFileSync(join(archivedir, name)).equals(segment(name))).toBe(true);
+      expect(names()).toEqual(many);
+      expect(readdirSync(inbox, { recursive: true })).toEqual(['.plain']);
+    });
+
+    test.each([0, 3, 8].map((index) => many[index] ?? ''))(
+      'of a large batch are stored only if all can be unpacked: %s',
+      (name) => {
+        const { inbox, arrive, commit, names } = stage();
+        const files = many.map((each) => arrive(each, segment(each)));
+        const bytes = readFileSync(join(inbox, `${name}.zst`));
+        bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+        writeFileSync(join(inbox, `${name}.zst`), bytes);
+        expect(commit(files)).toMatchObject({ files: [], notUnpacked: 'a frame arrived with other bytes' });
+        const digest = createHash('sha256').update(bytes).digest('hex');
+        const again = many.map((each) => (each === name ? undefined : arrive(each, segment(each))));
+        writeFileSync(join(inbox, `${name}.zst`), bytes);
+        const damaged = again.map((file) => file ?? { name, size: segmentBytes, digest });
+        const answers = commit(damaged);
+        expect(answers).toMatchObject({ files: [], trouble: undefined });
+        expect(answers.notUnpacked).toMatch(/zstd/);
+        expect(names()).toEqual([]);
+        expect(readdirSync(inbox, { recursive: true })).toEqual(['.plain']);
+      },
+    );
+
+    // busybox runs its own programs whatever the PATH says.
+    test.skipIf(words[0] === 'busybox')(
+      'of a large batch are flushed while others are unpacked, and all at the end',
+      () => {
+        const { place, inbox, arrive, commit } = stage();
+        const bin = temporaryDirectory();
+        const calls = join(bin, 'calls');
+        writeFileSync(join(bin, 'sync'), `#!/bin/sh\necho "$*" >>'${calls}'\nexec /usr/bin/sync "$@"\n`, {
+          mode: 0o700,
+        });
+        expect(
+          commit(
+            many.map((name) => arrive(name, segment(name))),
+            `${bin}:${pathOfPrograms}`,
+          ).files,
+        ).toHaveLength(many.length);
+        expect(inbox).toContain(place.run);
+        const flushed = readFileSync(calls, 'utf8')
+          .split('\n')
+          .map((line) => many.filter((name) => line.includes(`.plain/${name}`)));
+        const early = flushed.slice(0, 2).sort(([one = ''], [two = '']) => one.localeCompare(two));
+        expect(early).toEqual([many.slice(0, 3), many.slice(5, 7)]);
+        expect(flushed[2]).toEqual(many);
+      },
+    );
 
     test('of every layout of the first page are accepted', () => {
       for (const version of ['8.4', '9.2', '9.3', '18']) {
