@@ -304,7 +304,7 @@ fi`);
   done
 fi
 exec /usr/bin/sha256sum "$@"`;
-    await usePrograms(site, first, [], { sha256sum: alter });
+    await usePrograms(site, first, ['openssl'], { sha256sum: alter });
     const shipper = await startShipper(site.cluster);
     await untilFramed(site);
     writeFileSync(wish, '');
@@ -337,7 +337,12 @@ exec /usr/bin/sha256sum "$@"`;
   while [ -e '${hold}' ]; do sleep 0.05; done
 fi
 exec /usr/bin/${name} "$@"`;
-      await usePrograms(site, first, [], Object.fromEntries(steps.map((name) => [name, held(name)])));
+      await usePrograms(
+        site,
+        first,
+        ['openssl'],
+        Object.fromEntries(steps.map((name) => [name, held(name)])),
+      );
       for (const step of steps) {
         for (const victim of ['the connection', 'the shipper']) {
           const shipper = await startShipper(cluster);

@@ -85,7 +85,7 @@ async function lookAt({ lane }: Sending, queued: QueuedFile, keptBytes: number):
 /** The directory from which a batch is sent. */
 interface Place {
   readonly directory: string;
-  /** So many bytes of its frames are kept in memory until they have travelled: otherwise they are read twice. */
+  /** The bytes of its frames are kept in memory until they have travelled, up to this number; others are read twice. */
   readonly keptBytes: number;
   /** The file as it is sent from there. */
   readonly put: (file: Outgoing, queued: QueuedFile) => Promise<Outgoing | Stuck>;

@@ -65,17 +65,19 @@ function halves<T>(items: readonly T[]): readonly [readonly T[], readonly T[]] {
 
 /** A function of sh that proves these frames and unpacks them, with the flags that it is called with. It prints why it failed. */
 function worker(name: string, inbox: string, files: readonly FramedFile[]): string {
-  const sums = files.map(({ name: text, digest }) => `${digest}  ${inbox}/${text}.zst`).join('\n');
+  const paths = (some: readonly FramedFile[]): string =>
+    some.map((each) => `${inbox}/${each.name}.zst`).join(' ');
+  const sums = files.map(({ name: text, digest }) => `${digest} *${inbox}/${text}.zst`).join('\n');
   const unpack = (some: readonly FramedFile[]): string =>
-    `zstd -q -d "$@" --no-sparse --output-dir-flat "$inbox" ${some.map((each) => `${inbox}/${each.name}.zst`).join(' ')} 2>&1 || {
+    `zstd -q -d "$@" --no-sparse --output-dir-flat "$inbox" ${paths(some)} 2>&1 || {
     echo 'zstd failed'
     return 1
   }`;
   const [first, second] = files.length < leastInTwoSteps ? [files, []] : halves(files);
   const begin = `${name}() {
-  sha256sum -c >/dev/null 2>&1 <<'END' || {
-${sums}
-END
+  sums='${sums}'
+  # Where there is one, it uses the instructions for SHA-256 that many processors have.
+  [ "$(openssl dgst -sha256 -r ${paths(files)} 2>/dev/null)" = "$sums" ] || printf '%s\\n' "$sums" | sha256sum -c >/dev/null 2>&1 || {
     echo 'a frame arrived with other bytes'
     return 1
   }

@@ -140,6 +140,22 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       },
     );
 
+    test.each([
+      ['no openssl', 'exit 127'],
+      ['an openssl that does not know the digest', "echo 'unknown digest' >&2; exit 1"],
+      ['an openssl that prints it in another way', 'exec /usr/bin/openssl dgst -sha256 "$4"'],
+      ['an openssl that is wrong', 'echo "1234 *$4"'],
+    ])('are proved by sha256sum where there is %s', (_, script) => {
+      const bin = temporaryDirectory();
+      writeFileSync(join(bin, 'openssl'), `#!/bin/sh\n${script}\n`, { mode: 0o700 });
+      const { inbox, arrive, commit } = stage();
+      const path = `${bin}:${pathOfPrograms}`;
+      expect(commit([arrive(a, segment(a))], path).files).toEqual([{ kind: 'stored', name: a }]);
+      const file = arrive(b, segment(b));
+      writeFileSync(join(inbox, `${b}.zst`), 'other bytes');
+      expect(commit([file], path).notUnpacked).toBe('a frame arrived with other bytes');
+    });
+
     // busybox runs its own programs whatever the PATH says.
     test.skipIf(words[0] === 'busybox')(
       'of a large batch are flushed while others are unpacked, and all at the end',
