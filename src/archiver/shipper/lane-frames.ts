@@ -19,7 +19,7 @@ import { runToEnd } from './run-to-end.ts';
 import type { Work } from './work.ts';
 
 /** From this number of standbys on that need the same segment, compressing it once is worth it. */
-const fewest = { overSlowLink: 2, overFastLink: 4 } as const;
+const fewest = { overSlowLink: 2, overFastLink: 3 } as const;
 /** The room that the frames take at most. */
 const mostBytes = 256 * 1024 * 1024;
 const keptBytes = 32 * 1024 * 1024;
@@ -92,7 +92,7 @@ export async function endFrames({ deps, frames }: Work): Promise<void> {
   await removeTree(deps.layout.frames).catch(() => undefined);
 }
 
-/** Over a fast link, two or three standbys take longer to unpack than this host to compress for each of them. */
+/** Over a fast link, two standbys take longer to unpack than this host to compress for each of them. */
 function leastStandbys(work: Work, lane: ShipperLane): number {
   return isFast(work, lane) ? fewest.overFastLink : fewest.overSlowLink;
 }
