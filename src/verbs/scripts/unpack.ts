@@ -68,6 +68,7 @@ function worker(name: string, inbox: string, files: readonly FramedFile[]): stri
   const paths = (some: readonly FramedFile[]): string =>
     some.map((each) => `${inbox}/${each.name}.zst`).join(' ');
   const sums = files.map(({ name: text, digest }) => `${digest} *${inbox}/${text}.zst`).join('\n');
+  // A hole would be space that is missing when the server writes over a copy of the file.
   const unpack = (some: readonly FramedFile[]): string =>
     `zstd -q -d "$@" --no-sparse --output-dir-flat "$inbox" ${paths(some)} 2>&1 || {
     echo 'zstd failed'
