@@ -235,15 +235,21 @@ digest() {
   sum=$(cksum < "$1" 2>&1)
   printf 'cksum:%s\\n' "$(one_line "$sum" | tr ' \\t' '::')"
 }
-flushed=
-sync ${inboxNames} 2>/dev/null && flushed=yes
+flushed= unflushed=
+if err=$(sync ${inboxNames} 2>&1); then
+  flushed=yes
+else
+  # The kernel reports a failure only once: another flush of the same file would succeed. Other reasons concern names.
+  case $err in *'rror syncing'* | *'nput/output'*) unflushed=$err ;; esac
+fi
 commit() {
   file=$inbox/$1
   [ -f "$file" ] || { add "failed $1 it did not arrive"; return 1; }
   size=$(($(wc -c < "$file")))
   [ "$size" -eq "$2" ] || { add "short $1 $size"; return 1; }
   if [ -z "$flushed" ]; then
-    err=$(sync "$file" 2>&1) || { add "failed $1 $(one_line "cannot be flushed: $err")"; return 1; }
+    err=$unflushed
+    [ -z "$err" ] && err=$(sync "$file" 2>&1) || { add "failed $1 $(one_line "cannot be flushed: $err")"; return 1; }
   fi
   finished="$finished $file"
 ${isToStore ? store : compare}

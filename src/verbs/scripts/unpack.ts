@@ -86,8 +86,8 @@ function worker(name: string, inbox: string, files: readonly FramedFile[]): stri
 `;
   if (second.length === 0) return `${begin}}`;
   const flushed = first.map((each) => `${inbox}/.plain/${each.name}`).join(' ');
-  // They are flushed once more with all others: that counts.
-  return `${begin}  sync ${flushed} >/dev/null 2>&1 &
+  // The kernel reports a failure only once: the flush of all files would not hear of this one.
+  return `${begin}  { said=$(sync ${flushed} 2>&1) || printf '%s\\n${notUnpackedWord}\\n' "$said"; } &
   ${unpack(second)}
 }`;
 }

@@ -325,6 +325,26 @@ describe.each(shells.map((words) => ({ words, shell: words.join(' ') })))(
       expect([read(at, a), read(at, b)]).toEqual(['bytes', 'bytes']);
     });
 
+    test.skipIf(!isWatchable)(
+      'a failure of the disk counts, although the kernel reports it only once',
+      () => {
+        const at = place();
+        for (const name of [a, b]) arrive(at, name, 'bytes');
+        const bin = temporaryDirectory();
+        const script = `#!/bin/sh
+mkdir '${bin}/told' 2>/dev/null || exec /usr/bin/sync "$@"
+echo "sync: error syncing 'x': Input/output error" >&2
+exit 1
+`;
+        writeFileSync(join(bin, 'sync'), script, { mode: 0o700 });
+        const files = [a, b].map((name) => ({ name, size: 5 }));
+        const lines = run(commitScript(at, files, []), `${bin}:${process.env['PATH'] ?? ''}`);
+        expect(lines).toHaveLength(1);
+        expect(lines[0]).toMatch(new RegExp(`^failed ${a} cannot be flushed: .*Input/output error`));
+        expect([a, b].filter((name) => existsSync(join(at.archivedir, name)))).toEqual([]);
+      },
+    );
+
     test.skipIf(!isWatchable)('no line reports success if a file or the directory cannot be flushed', () => {
       const at = place();
       arrive(at, a, 'first');
