@@ -11,7 +11,7 @@ import {
   type Offer,
 } from '../../verbs/scripts/take.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import type { Frame, Outgoing } from '../frames/frame.ts';
+import { type Frame, type Outgoing, piecesOf } from '../frames/frame.ts';
 import type { WalFile } from '../wal/wal-file.ts';
 import type { Delivery } from './delivery.ts';
 import { openTakeSession, type Receiver, type TakeSession } from './take-session.ts';
@@ -126,20 +126,10 @@ export async function contentOf(
 const isAborted = (stop: AbortSignal | undefined): boolean => stop?.aborted === true;
 
 /** All bytes of a frame. */
-async function writeFrame(session: TakeSession, { content, path }: Frame): Promise<void> {
-  if (content !== undefined) {
-    session.write(content);
+async function writeFrame(session: TakeSession, frame: Frame): Promise<void> {
+  for await (const piece of piecesOf(frame)) {
+    session.write(piece);
     await session.whenRoom();
-    return;
-  }
-  const handle = await open(path, 'r');
-  try {
-    for await (const chunk of handle.createReadStream({ autoClose: false, highWaterMark: chunkBytes })) {
-      session.write(chunk as Buffer);
-      await session.whenRoom();
-    }
-  } finally {
-    await handle.close();
   }
 }
 

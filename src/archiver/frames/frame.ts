@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ArchiverSettings } from '../../config/options-archiver.ts';
-import { messageOf } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { describeResult, type RunCommand, succeeded } from '../../system/command.ts';
 import { sizeOf } from '../../system/durable.ts';
 import { removeFile } from '../../system/files.ts';
@@ -45,7 +45,7 @@ export interface FrameTools {
 export type FrameResult =
   { readonly kind: 'frame'; readonly frame: Frame } | { readonly kind: 'none'; readonly reason: string };
 
-const chunkBytes = 256 * 1024;
+const pieceBytes = 1024 * 1024;
 
 /** zstd needs less time than this on any disk and processor that can keep up with a server's WAL. */
 const shortestLimitMs = 60_000;
@@ -86,6 +86,39 @@ async function readAll(handle: FileHandle, size: number): Promise<Buffer> {
 }
 
 /**
+ * The first bytes of a file, in pieces; fewer if it is shorter. A stream would allocate a whole piece for the last bytes, and one
+ * for the end as well, and each of them brings the next garbage collection nearer.
+ */
+async function* piecesIn(handle: FileHandle, size: number): AsyncGenerator<Buffer, void> {
+  for (let at = 0; at < size;) {
+    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, size - at));
+    const { bytesRead } = await handle.read(piece, 0, piece.length, at);
+    if (bytesRead === 0) return;
+    yield piece.subarray(0, bytesRead);
+    at += bytesRead;
+  }
+}
+
+/** The bytes of a frame, in pieces. Throws if they cannot be read, or are fewer than they were. */
+export async function* piecesOf({ content, path, bytes }: Frame): AsyncGenerator<Buffer, void> {
+  if (content !== undefined) {
+    yield content;
+    return;
+  }
+  const handle = await open(path, 'r');
+  try {
+    let length = 0;
+    for await (const piece of piecesIn(handle, bytes)) {
+      length += piece.length;
+      yield piece;
+    }
+    if (length < bytes) throw new PitrError(`"${path}" has become shorter: ${length} bytes, not ${bytes}`);
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
  * Reads a whole frame. Throws if the file cannot be read.
  *
  * @param keptBytes its bytes are kept if there are no more of them than this
@@ -101,13 +134,9 @@ export async function readFrame(path: string, keptBytes = 0): Promise<FrameResul
     if (header.kind === 'no-frame') return none(header.reason);
     const hash = createHash('sha256');
     let bytes = 0;
-    for await (const chunk of handle.createReadStream({
-      start: 0,
-      autoClose: false,
-      highWaterMark: chunkBytes,
-    })) {
-      hash.update(chunk as Buffer);
-      bytes += (chunk as Buffer).length;
+    for await (const piece of piecesIn(handle, size)) {
+      hash.update(piece);
+      bytes += piece.length;
     }
     return { kind: 'frame', frame: { path, bytes, digest: hash.digest('hex'), size: header.size } };
   } finally {

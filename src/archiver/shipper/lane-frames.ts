@@ -22,7 +22,8 @@ import type { Work } from './work.ts';
 const fewest = { overSlowLink: 2, overFastLink: 3 } as const;
 /** The room that the frames take at most. */
 const mostBytes = 256 * 1024 * 1024;
-const keptBytes = 32 * 1024 * 1024;
+/** Each lane would read them again, at its own pace. */
+const keptBytes = 64 * 1024 * 1024;
 const mostSlots = 4;
 /** While a batch travels, frames of the next ones are made. */
 const aheadFiles = 16;

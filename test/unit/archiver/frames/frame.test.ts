@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
@@ -8,6 +17,7 @@ import {
   type FrameResult,
   type FrameTools,
   makeFrame,
+  piecesOf,
   readFrame,
   unpackFrame,
 } from '../../../../src/archiver/frames/frame.ts';
@@ -51,6 +61,13 @@ async function source(bytes: Buffer = content) {
     target: join(directory, 'segment.zst'),
     directory,
   };
+}
+
+/** All bytes of a frame, as a lane writes them. */
+async function bytesOf(frame: Frame): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of piecesOf(frame)) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
 
 test('a frame says the size of its content, has the time and mode of the file, and unpacks to the same bytes', async () => {
@@ -182,5 +199,33 @@ describe('a header', () => {
     const padded = bytes.length === 0 ? Buffer.of() : Buffer.concat([Buffer.from(bytes), Buffer.alloc(18)]);
     const header = parseFrameHeader(padded);
     expect(header).toMatchObject({ kind: 'no-frame', reason: expect.stringMatching(reason) as string });
+  });
+});
+
+describe('the bytes of a frame', () => {
+  /** Random bytes that are longer than one piece: they stay as long as they are. */
+  const long = Buffer.concat([content, randomBytes(3 * size), Buffer.alloc(9 * size)]);
+
+  test.each([
+    ['short', content],
+    ['of several pieces', long],
+  ])('are those of its file: %s', async (_, bytes) => {
+    const { file, target } = await source(bytes);
+    const made = frameOf(await makeFrame(await realTools(), file, target));
+    const kept = frameOf(await readFrame(target, made.bytes));
+    expect(made.content).toBeUndefined();
+    expect(kept.content).toHaveLength(made.bytes);
+    expect(kept.digest).toBe(made.digest);
+    expect((await bytesOf(made)).equals(readFileSync(target))).toBe(true);
+    expect((await bytesOf(kept)).equals(readFileSync(target))).toBe(true);
+  });
+
+  test('are refused if they have become fewer', async () => {
+    const { file, target } = await source(long);
+    const frame = frameOf(await makeFrame(await realTools(), file, target));
+    truncateSync(target, frame.bytes - 1);
+    await expect(bytesOf(frame)).rejects.toThrow(
+      `has become shorter: ${frame.bytes - 1} bytes, not ${frame.bytes}`,
+    );
   });
 });
