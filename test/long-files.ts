@@ -3,7 +3,7 @@ export const longFiles: readonly string[] = [
   'standby-start',
   'patroni-campaign',
   'how-to',
-  'failover',
+  'failover-problems',
   'standby-keeping',
   'matrix',
   'base-backup-streaming',

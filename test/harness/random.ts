@@ -15,3 +15,12 @@ export function createRandom(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
   };
 }
+
+/** All of them; in a run without the slow files only so many, by the seed of the run. They keep their order. */
+export function sampled<T>(all: readonly T[], few: number): readonly T[] {
+  if ((process.env['PITRTOOLS_TEST_QUICK'] ?? '') === '') return all;
+  const random = createRandom(testSeed());
+  const drawn = all.map((_, index) => ({ index, draw: random() })).sort((a, b) => a.draw - b.draw);
+  const chosen = new Set(drawn.slice(0, few).map(({ index }) => index));
+  return all.filter((_, index) => chosen.has(index));
+}

@@ -15,6 +15,7 @@ import { eventually } from '../harness/eventually.ts';
 import { type Host, writeScript } from '../harness/host.ts';
 import { writeIni } from '../harness/ini.ts';
 import type { Running } from '../harness/processes.ts';
+import { sampled } from '../harness/random.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
 import {
@@ -343,29 +344,30 @@ exec /usr/bin/${name} "$@"`;
         ['openssl'],
         Object.fromEntries(steps.map((name) => [name, held(name)])),
       );
-      for (const step of steps) {
-        for (const victim of ['the connection', 'the shipper']) {
-          const shipper = await startShipper(cluster);
-          await untilFramed(site);
-          writeFileSync(`${wish}.${step}`, '');
-          const segments = site.add(2);
-          await eventually(() => existsSync(hold), { limitMs: 120_000, what: `${step} to be held` });
-          if (victim === 'the connection') {
-            await first.sshd.kill();
-            await first.sshd.start();
-          } else {
-            shipper.signal('SIGKILL');
-            await shipper.finished;
-          }
-          for (const [name, bytes] of segments)
-            if (existsSync(join(first.archiveDir, name)))
-              expect(archivedBytes(first, name).equals(bytes)).toBe(true);
-          rmSync(hold);
-          const next = victim === 'the shipper' ? await startShipper(cluster) : shipper;
-          await untilSafe(site, segments);
-          expect(cluster.state('s1')['health']).not.toBe('conflict');
-          await end(next);
+      const strikes = steps.flatMap((step) =>
+        ['the connection', 'the shipper'].map((victim) => ({ step, victim })),
+      );
+      for (const { step, victim } of sampled(strikes, 3)) {
+        const shipper = await startShipper(cluster);
+        await untilFramed(site);
+        writeFileSync(`${wish}.${step}`, '');
+        const segments = site.add(2);
+        await eventually(() => existsSync(hold), { limitMs: 120_000, what: `${step} to be held` });
+        if (victim === 'the connection') {
+          await first.sshd.kill();
+          await first.sshd.start();
+        } else {
+          shipper.signal('SIGKILL');
+          await shipper.finished;
         }
+        for (const [name, bytes] of segments)
+          if (existsSync(join(first.archiveDir, name)))
+            expect(archivedBytes(first, name).equals(bytes)).toBe(true);
+        rmSync(hold);
+        const next = victim === 'the shipper' ? await startShipper(cluster) : shipper;
+        await untilSafe(site, segments);
+        expect(cluster.state('s1')['health']).not.toBe('conflict');
+        await end(next);
       }
     },
   );

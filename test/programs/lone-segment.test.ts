@@ -16,6 +16,7 @@ import { type Host, writeScript } from '../harness/host.ts';
 import { writeIni } from '../harness/ini.ts';
 import { processesOf } from '../harness/process-table.ts';
 import { type Running, sendSignal } from '../harness/processes.ts';
+import { sampled } from '../harness/random.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
 import {
@@ -183,36 +184,39 @@ describe('a lone segment of few bytes', () => {
 fi
 exec /usr/bin/${name} "$@"`;
       await usePrograms(site, [], Object.fromEntries(steps.map((name) => [name, held(name)])));
-      for (const [index, step] of steps.entries()) {
-        for (const victim of ['the script', 'the connection', 'the shipper']) {
-          if (victim === 'the connection' && index % 2 === 1) continue;
-          const shipper = await startShipper(cluster);
-          await untilTaken(site);
-          writeFileSync(`${wish}.${step}`, '');
-          const { name, bytes } = site.addShort();
-          await eventually(() => existsSync(hold), { what: `${step} to be held` });
-          const [taker] = takers(site);
-          if (victim === 'the script' && taker !== undefined) sendSignal(taker.pid, 'SIGKILL');
-          if (victim === 'the connection') {
-            await standby.sshd.kill();
-            await standby.sshd.start();
-          }
-          if (victim === 'the shipper') {
-            shipper.signal('SIGKILL');
-            await shipper.finished;
-          }
-          if (existsSync(join(standby.archiveDir, name)))
-            expect(archivedBytes(standby, name).equals(bytes)).toBe(true);
-          rmSync(hold);
-          const next = victim === 'the shipper' ? await startShipper(cluster) : shipper;
-          await untilMarked(cluster, [name]);
-          // After trouble with the connection it may come from the queue.
-          await untilArchived(standby, name);
-          expect(archivedBytes(standby, name).equals(bytes)).toBe(true);
-          expect(cluster.state('s1')['health']).not.toBe('conflict');
-          makeDone(cluster, name);
-          await end(next);
+      const strikes = steps.flatMap((step, index) =>
+        ['the script', 'the shipper', ...(index % 2 === 0 ? ['the connection'] : [])].map((victim) => ({
+          step,
+          victim,
+        })),
+      );
+      for (const { step, victim } of sampled(strikes, 4)) {
+        const shipper = await startShipper(cluster);
+        await untilTaken(site);
+        writeFileSync(`${wish}.${step}`, '');
+        const { name, bytes } = site.addShort();
+        await eventually(() => existsSync(hold), { what: `${step} to be held` });
+        const [taker] = takers(site);
+        if (victim === 'the script' && taker !== undefined) sendSignal(taker.pid, 'SIGKILL');
+        if (victim === 'the connection') {
+          await standby.sshd.kill();
+          await standby.sshd.start();
         }
+        if (victim === 'the shipper') {
+          shipper.signal('SIGKILL');
+          await shipper.finished;
+        }
+        if (existsSync(join(standby.archiveDir, name)))
+          expect(archivedBytes(standby, name).equals(bytes)).toBe(true);
+        rmSync(hold);
+        const next = victim === 'the shipper' ? await startShipper(cluster) : shipper;
+        await untilMarked(cluster, [name]);
+        // After trouble with the connection it may come from the queue.
+        await untilArchived(standby, name);
+        expect(archivedBytes(standby, name).equals(bytes)).toBe(true);
+        expect(cluster.state('s1')['health']).not.toBe('conflict');
+        makeDone(cluster, name);
+        await end(next);
       }
     },
   );
