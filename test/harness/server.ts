@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
+import { messageOf } from '../../src/errors.ts';
 import { eventually } from './eventually.ts';
 import { newCluster } from './new-cluster.ts';
 import { serverProgram } from './postgres-programs.ts';
@@ -55,7 +56,9 @@ export function createServer(place: ServerPlace): Server {
     ...place,
     start: async () => {
       forgetZombie(place.pgdata);
-      await pgCtl('-w', '-t', '60', '-l', place.log, 'start');
+      await pgCtl('-w', '-t', '60', '-l', place.log, 'start').catch((error: unknown) => {
+        throw new Error(`${messageOf(error)}\n${server.logText().slice(-2000)}`, { cause: error });
+      });
     },
     stop: async (mode = 'fast') => {
       await pgCtl('-w', '-t', '60', '-m', mode, 'stop');

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { findInPath, plainShells } from '../../harness/shells.ts';
 
 const launcher = join(import.meta.dirname, '..', '..', '..', 'bin', 'cmd_standby');
 const segment = '000000010000000000000001';
@@ -25,15 +26,6 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
-
-function hasShell(shell: string): boolean {
-  try {
-    execFileSync(shell, ['-c', ':']);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function put(name: string, content: Buffer | string): void {
   writeFileSync(join(directory, "a r'c", name), content);
@@ -61,7 +53,7 @@ function target(): Buffer | undefined {
   return existsSync(path) ? readFileSync(path) : undefined;
 }
 
-describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restore in %s', (shell) => {
+describe.each(plainShells)('cmd_standby --restore in %s', (shell) => {
   test('ends the server at the end of the WAL with must-reach, and nowhere else', () => {
     put(segment, mebibyte);
     expect(restore(shell, 'must-reach')).toEqual({ code: 0, stderr: '' });
@@ -304,7 +296,7 @@ test('does not report the end of the WAL for an invalid call', () => {
   expect(spawnSync(launcher, ['--restore', 'standby'], { encoding: 'utf8' }).status).toBe(126);
 });
 
-describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restartpoint in %s', (shell) => {
+describe.each(plainShells)('cmd_standby --restartpoint in %s', (shell) => {
   const run = (args: readonly string[]) =>
     spawnSync(shell, [launcher, '--restartpoint', join(directory, 'i.ini'), segment, ...args], {
       cwd: directory,
@@ -325,7 +317,7 @@ describe.each(['sh', 'dash', 'bash'].filter(hasShell))('cmd_standby --restartpoi
   test('says which program it lacks, and removes nothing', () => {
     mkdirSync(join(directory, 'pg_replslot', 'pitrtools_keep'), { recursive: true });
     const { status, stderr } = spawnSync(
-      shell.startsWith('/') ? shell : `/bin/${shell}`,
+      findInPath(shell) ?? shell,
       [launcher, '--restartpoint', join(directory, 'i.ini'), segment, ...program],
       { cwd: directory, encoding: 'utf8', env: { PATH: directory } },
     );
