@@ -25,7 +25,7 @@ export interface Site {
   readonly add: (count: number) => Map<string, Buffer>;
 }
 
-function lines(file: string): string[] {
+export function lines(file: string): string[] {
   return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
 }
 

@@ -11,6 +11,7 @@ import {
   end,
   inboxes,
   inFrames,
+  lines,
   patient,
   siteOf,
   threeStandbys,
@@ -50,6 +51,28 @@ describe('a segment that several standbys need', () => {
     const segments = site.add(3);
     await untilSafe(site, segments);
     expect(counts(site, segments.keys())).toEqual({ plain: 3, framed: 6 });
+    await end(shipper);
+  });
+
+  test('is unpacked by a zstd that does not know the option which saves a thread', async ({ world }) => {
+    const site = await threeStandbys(world);
+    const [, , old] = site.standbys;
+    if (old === undefined) throw new Error('no standby');
+    const calls = join(old.directory, 'zstd-calls');
+    const refused = join(old.directory, 'zstd-refused');
+    const zstd = `for word; do
+  [ "$word" = --no-asyncio ] || continue
+  echo refused >>'${refused}'
+  echo 'Incorrect parameters' >&2
+  exit 1
+done
+echo called >>'${calls}'
+exec /usr/bin/zstd "$@"`;
+    await usePrograms(site, old, [], { zstd });
+    const shipper = await startShipper(site.cluster);
+    await untilFramed(site);
+    expect(lines(refused).length).toBeGreaterThan(0);
+    expect(lines(calls).length).toBeGreaterThan(0);
     await end(shipper);
   });
 
