@@ -1,15 +1,11 @@
 /** The results of --check, for people and for programs, and its exit status. */
 import { exitCodes } from '../errors.ts';
 import { tableOf } from '../status/views/people.ts';
+import { documentHead, type DocumentOrigin } from '../system/json-document.ts';
 import { quoted } from '../system/printable.ts';
-import { programVersion } from '../system/program-root.ts';
 import { type CheckResult, overall, results } from './check.ts';
 
-export interface CheckReport {
-  readonly program: 'cmd_archiver' | 'cmd_standby';
-  readonly host: string;
-  /** Milliseconds since 1970. */
-  readonly atMs: number;
+export interface CheckReport extends DocumentOrigin {
   readonly found: readonly CheckResult[];
 }
 
@@ -55,13 +51,9 @@ export function checkView(report: CheckReport, { columns, hasColour }: CheckTerm
 }
 
 /** One JSON object on one line. */
-export function checkJson({ program, host, atMs, found }: CheckReport): string {
+export function checkJson({ found, ...origin }: CheckReport): string {
   return JSON.stringify({
-    version: jsonVersion,
-    program,
-    programVersion: programVersion(),
-    host,
-    at: new Date(atMs).toISOString(),
+    ...documentHead(jsonVersion, origin),
     result: overall(found),
     checks: found,
   });

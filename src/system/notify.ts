@@ -1,9 +1,9 @@
 import type { Clock } from './clock.ts';
 import { type Hook, type HookEnd, type StartHook, startHook } from './hook.ts';
 import { type Checked, is } from './json.ts';
+import { documentHead } from './json-document.ts';
 import type { Log } from './log.ts';
 import { quoted } from './printable.ts';
-import { programVersion } from './program-root.ts';
 
 export type Severity = 'ok' | 'warning' | 'critical';
 
@@ -76,11 +76,7 @@ function jsonOf(
   const { program, ...details } = facts;
   const subject = { name, about };
   return JSON.stringify({
-    version: jsonVersion,
-    program,
-    programVersion: programVersion(),
-    host: hostName,
-    at: new Date(now()).toISOString(),
+    ...documentHead(jsonVersion, { program, host: hostName, atMs: now() }),
     level,
     subject,
     message,

@@ -4,8 +4,8 @@ import type { SegmentName } from '../../postgres/wal-name.ts';
 import { showJson } from '../../status/show.ts';
 import { sha256Of } from '../../system/digest.ts';
 import { systemErrorCode } from '../../system/durable.ts';
+import { documentHead } from '../../system/json-document.ts';
 import { quoted } from '../../system/printable.ts';
-import { programVersion } from '../../system/program-root.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { type Lane, lanesOf } from '../lane/lane.ts';
 import { askInventory } from '../ledger/ask-inventory.ts';
@@ -192,11 +192,7 @@ export async function audit(
   );
   if (request.json)
     showJson({
-      version: jsonVersion,
-      program: 'cmd_archiver',
-      programVersion: programVersion(),
-      host: deps.hostName,
-      at: new Date(deps.now()).toISOString(),
+      ...documentHead(jsonVersion, { program: 'cmd_archiver', host: deps.hostName, atMs: deps.now() }),
       standbys: audits.map(({ name, audit: one }) => shownOf(name, one)),
     });
   else for (const { name, audit: one } of audits) report(deps, name, one);

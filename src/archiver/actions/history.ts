@@ -1,7 +1,7 @@
 import { showJson, showTables } from '../../status/show.ts';
 import { callerText } from '../../system/caller.ts';
+import { documentHead } from '../../system/json-document.ts';
 import { quoted } from '../../system/printable.ts';
-import { programVersion } from '../../system/program-root.ts';
 import { whenText } from '../../when.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { ledgerNames, readLedger } from '../ledger/read.ts';
@@ -23,11 +23,7 @@ export async function showHistory(deps: ArchiverDeps, { json }: { readonly json:
   const isCut = ledgers.some((ledger) => ledger.isCut);
   if (json) {
     showJson({
-      version: jsonVersion,
-      program: 'cmd_archiver',
-      programVersion: programVersion(),
-      host: deps.hostName,
-      at: new Date(deps.now()).toISOString(),
+      ...documentHead(jsonVersion, { program: 'cmd_archiver', host: deps.hostName, atMs: deps.now() }),
       events,
       refused,
       isCut,

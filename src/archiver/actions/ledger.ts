@@ -2,8 +2,8 @@ import { PitrError } from '../../errors.ts';
 import type { Section } from '../../status/report.ts';
 import { showJson, showTables } from '../../status/show.ts';
 import { callerText } from '../../system/caller.ts';
+import { documentHead } from '../../system/json-document.ts';
 import { quoted } from '../../system/printable.ts';
-import { programVersion } from '../../system/program-root.ts';
 import { whenText } from '../../when.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { rangeOf } from '../lane/modes.ts';
@@ -82,11 +82,7 @@ export async function showLedger(
   for (const ledger of ledgers) sayRefused(deps, ledger);
   if (json) {
     showJson({
-      version: jsonVersion,
-      program: 'cmd_archiver',
-      programVersion: programVersion(),
-      host: deps.hostName,
-      at: new Date(deps.now()).toISOString(),
+      ...documentHead(jsonVersion, { program: 'cmd_archiver', host: deps.hostName, atMs: deps.now() }),
       standbys: ledgers.map(shownOf),
     });
     return 0;

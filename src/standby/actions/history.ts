@@ -2,8 +2,8 @@ import { durationText } from '../../amounts.ts';
 import { describeLeft, parseLeft } from '../../postgres/left-timeline.ts';
 import { showJson, showTables } from '../../status/show.ts';
 import { callerText } from '../../system/caller.ts';
+import { documentHead } from '../../system/json-document.ts';
 import { quoted } from '../../system/printable.ts';
-import { programVersion } from '../../system/program-root.ts';
 import { whenText } from '../../when.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { type HistoryEvent, type NotedCourse, readHistory } from '../host/history.ts';
@@ -71,11 +71,7 @@ export async function showHistory(deps: StandbyDeps, { json }: { readonly json: 
     deps.log.warning(`line ${line} of "${file}" is not understood, and is left out: ${quoted(reason)}`);
   if (json) {
     showJson({
-      version: jsonVersion,
-      program: 'cmd_standby',
-      programVersion: programVersion(),
-      host: deps.hostName,
-      at: new Date(deps.now()).toISOString(),
+      ...documentHead(jsonVersion, { program: 'cmd_standby', host: deps.hostName, atMs: deps.now() }),
       events: entries,
       refused,
       isCut,
