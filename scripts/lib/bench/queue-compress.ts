@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BenchContext, inTurn, over, useCommand, verify } from './drain.ts';
 import { secondsUntil, startMeter, type Usage } from './measure.ts';
-import { deliver, queueDirectory } from './queued.ts';
+import { deliver, queueDirectory, shipperMemoryMb } from './queued.ts';
 import { megabytes, milliseconds, ratio, seconds, type Table } from './report.ts';
 import { runPgbench, type Site, withSite } from './site.ts';
 import { median } from './statistics.ts';
@@ -15,6 +15,8 @@ interface Drained extends Usage {
   readonly queueSeconds: number;
   readonly diskMb: number;
   readonly deliverSeconds: number;
+  /** The most that the shipper has had since its start. */
+  readonly memoryMb: number;
 }
 
 /** Compares a queue with queue_compress and one without: what pgbench writes, in segments of 16 MB. */
@@ -53,9 +55,10 @@ async function queueAndDrain(site: Site, kind: Kind): Promise<Drained> {
   await standby.host.sshd.start();
   const deliverSeconds = await deliver(site, standby.archiveDir);
   const usage = meter.stop();
+  const memoryMb = shipperMemoryMb(site);
   await verify(site);
   await site.quiet();
-  return { queueSeconds, diskMb, deliverSeconds, ...usage };
+  return { ...usage, queueSeconds, diskMb, deliverSeconds, memoryMb };
 }
 
 function isQueued(queue: string, segments: readonly string[]): boolean {
@@ -86,17 +89,30 @@ function compressTable({ backlog }: Site, runs: Readonly<Record<Kind, readonly D
   };
   return {
     title: `A queue of ${String(backlog.length)} segments of 16 MB, compressed or not`,
-    note: "pgbench's WAL; the standby is down until all are queued. Delivered: from the first word to the standby that is back to the last arrival; CPU meanwhile, of both hosts. Then all bytes are compared.",
-    columns: ['queue_compress', 'disk', 'queued, each', 'delivered', 'CPU', 'disk ×', 'delivered ×', 'CPU ×'],
+    note: "pgbench's WAL; the standby is down until all are queued. Delivered: from the first word to the standby that is back to the last arrival; CPU meanwhile, of both hosts. Memory: the most that the shipper has had. Then all bytes are compared.",
+    columns: [
+      'queue_compress',
+      'disk',
+      'queued, each',
+      'delivered',
+      'CPU',
+      'memory',
+      'disk ×',
+      'delivered ×',
+      'CPU ×',
+      'memory ×',
+    ],
     rows: kinds.map((kind) => [
       kind,
       megabytes(middle(kind, 'diskMb')),
       milliseconds(each(kind)),
       seconds(middle(kind, 'deliverSeconds')),
       seconds(middle(kind, 'cpuSeconds')),
+      megabytes(middle(kind, 'memoryMb')),
       against(kind, 'diskMb'),
       against(kind, 'deliverSeconds'),
       against(kind, 'cpuSeconds'),
+      against(kind, 'memoryMb'),
     ]),
     samples: runs,
   };

@@ -49,7 +49,7 @@ function queueAndDeliver({ major }: BenchContext, count: number): Promise<Queued
       );
       await standby.host.sshd.start();
       const deliverSeconds = await deliver(site, standby.archiveDir);
-      const memoryMb = Math.max(...shippers(site).map(highWaterMb));
+      const memoryMb = shipperMemoryMb(site);
       await site.quiet();
       return { count: site.backlog.length, queueSeconds, deliverSeconds, memoryMb };
     },
@@ -77,10 +77,12 @@ function isThere(directory: string, segments: readonly string[]): boolean {
   return segments.every((name) => names.has(name));
 }
 
-function shippers(site: Site): number[] {
-  return processesOf(site.primary.host.directory)
-    .filter(({ commandLine }) => /cmd-archiver\.js .*--ship/.test(commandLine))
-    .map(({ pid }) => pid);
+/** The most memory that the site's shipper has had since its start. */
+export function shipperMemoryMb(site: Site): number {
+  const shippers = processesOf(site.primary.host.directory).filter(({ commandLine }) =>
+    /cmd-archiver\.js .*--ship/.test(commandLine),
+  );
+  return Math.max(...shippers.map(({ pid }) => highWaterMb(pid)));
 }
 
 async function switchMany(primary: Primary, count: number): Promise<void> {
