@@ -5,8 +5,14 @@ import { value, type ValueResult, wrong } from './value-result.ts';
 export function readName(text: string): ValueResult<string> {
   if (text.startsWith('-')) return wrong(`"${text}" would be taken for a flag`);
   if (text.includes('@')) return wrong(`"${text}" holds an "@": user and host have keys of their own`);
-  if (/[\s/'"\\$`]/.test(text)) return wrong(`"${text}" is not a single plain name`);
+  if (endsWithPort(text)) return wrong(`"${text}" holds a port: it has a key of its own`);
+  if (/[\s/'"\\$`,;]/.test(text)) return wrong(`"${text}" is not a single plain name`);
   return value(text);
+}
+
+/** `host:5432`, but not an IPv6 address. */
+function endsWithPort(text: string): boolean {
+  return /^[^:]*:\d+$/.test(text);
 }
 
 /**
@@ -25,10 +31,13 @@ export function readStandbyNames(text: string): ValueResult<readonly string[]> {
 
 function judgeStandbyName(name: string): string[] {
   if (/\s/.test(name)) return [`"${name}" holds a blank: separate standbys by commas`];
+  if (name.includes(';')) return [`"${name}" holds a ";": separate standbys by commas`];
   if (name === 'shipper') return ['"shipper" cannot be a standby: the files of the shipper have that name'];
   if (name === 'DEFAULT') return ['"DEFAULT" cannot be a standby: it is the section of the defaults'];
   if (/^[.-]/.test(name))
     return [`"${name}" begins with "${name.charAt(0)}", but the name of a queue directory must not`];
+  if (endsWithPort(name))
+    return [`"${name}" holds a port: in the section of that standby, "ssh: /usr/bin/ssh -p PORT" names it`];
   if (name.includes('@')) return [`"${name}" holds an "@": the user has a key of its own`];
   if (/[/'"\\$`[\]]/.test(name)) return [`"${name}" cannot be the name of a queue directory`];
   return [];

@@ -8,6 +8,7 @@ import { value, type ValueResult, wrong } from './value-result.ts';
  */
 export function readPath(text: string): ValueResult<string> {
   if (text.startsWith('~')) return wrong(notExpanded(text));
+  if (/^["'].*["']$/.test(text)) return wrong(`${text}: write the path without quotes`);
   if (!text.startsWith('/')) return wrong(`"${text}" is not an absolute path`);
   if (text.split('/').includes('..')) return wrong(`"${text}" holds "..": write the path without it`);
   const path = text.replace(/\/{2,}/g, '/').replace(/(\/\.)*\/?$/, '');

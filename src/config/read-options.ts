@@ -42,6 +42,8 @@ export function readOptions(table: OptionTable, section: ResolvedSection): ReadO
 export function readValue(option: Option, text: string): ValueResult<unknown> {
   // eslint-disable-next-line no-control-regex -- finding control characters is the purpose
   if (/[\u0000-\u0008\u000b-\u001f\u007f]/.test(text)) return wrong('holds a control character');
+  // A shell command may print what it likes; anything else would silently become another value.
+  if (text.includes('\ufffd') && option.kind !== 'shell') return wrong('holds bytes that are not UTF-8');
   if (text.includes('\n') && !spansLines.includes(option.kind)) return wrong('must be one line');
   if (option.kind === 'integer') return readNumber(text, option.range, 'whole number');
   if (option.kind === 'seconds') return readNumber(text, option.range, 'number of seconds');
