@@ -26,14 +26,9 @@ function readSettings({ iniFile, action }: RunRequest): Promise<ConfigurationFil
 function configAction({ kind }: Action): StandbyAction {
   if (kind === 'wal') return 'cleanup';
   if (kind === 'verify') return 'base-backup';
-  if (
-    kind === 'check' ||
-    kind === 'doctor' ||
-    kind === 'restore-state' ||
-    kind === 'backup-info' ||
-    kind === 'history'
-  )
-    return 'ping';
+  // A key that -S needs is missed here already.
+  if (kind === 'check' || kind === 'doctor') return 'start-standby';
+  if (kind === 'restore-state' || kind === 'backup-info' || kind === 'history') return 'ping';
   if (kind === 'restartpoint' || kind === 'status' || kind === 'serve' || kind === 'serve-key') return 'ping';
   if (kind === 'follow' || kind === 'rejoin') return 'start-standby';
   if (kind === 'patroni-replica') return 'base-backup';

@@ -99,6 +99,9 @@ function findForeignKeys(
   });
 }
 
+/** The actions for which the table requires a key, as they are typed. */
+const typed: Partial<Record<StandbyAction, string>> = { 'start-standby': '-S', drill: '--drill' };
+
 /** Keys that the action needs and the file lacks, although the file is valid for other actions. */
 export function requireFor(config: UsableConfig<StandbySettings>, action: StandbyAction): Problem[] {
   const values: Readonly<Record<string, unknown>> = { ...config.settings };
@@ -109,6 +112,11 @@ export function requireFor(config: UsableConfig<StandbySettings>, action: Standb
     if (!isAsked || (requiredIf !== undefined && values[requiredIf] !== true)) return [];
     const reason = requiredIf === undefined ? '' : ` when "${requiredIf}" is on`;
     const line = config.lines.get(requiredIf ?? '') ?? config.lines.get('') ?? 1;
-    return [{ line, message: `missing key "${key}", which ${action} needs${reason}: ${option.summary}` }];
+    return [
+      {
+        line,
+        message: `missing key "${key}", which ${typed[action] ?? action} needs${reason}: ${option.summary}`,
+      },
+    ];
   });
 }

@@ -93,7 +93,7 @@ describe('the check for an action', () => {
       {
         line: 5,
         message:
-          'missing key "repl_db_user", which start-standby needs when "use_streaming_replication" is on: the database role for streaming replication',
+          'missing key "repl_db_user", which -S needs when "use_streaming_replication" is on: the database role for streaming replication',
       },
     ]);
     expect(requireFor(config, 'base-backup')).toEqual([]);
