@@ -71,6 +71,12 @@ function messageFrom(error: CommanderError): string {
     .replace(/\.$/, '');
 }
 
+/** The option that a mistyped one resembles, as commander names it. */
+function suggestionFrom(error: CommanderError): string {
+  const found = /\((Did you mean .*\?)\)/.exec(error.message)?.[1];
+  return found === undefined ? '' : `${found} `;
+}
+
 function helpText(usage: Usage, command: Command, topic: string | true): string {
   if (topic === true) return shortHelp(usage);
   if (topic === 'all') return `${command.helpInformation()}${usage.more}`;
@@ -90,12 +96,17 @@ export function readArguments<Flags extends FlagTable>(
   try {
     command.parse([...argv], { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) throw usageError(messageFrom(error), hint);
+    if (error instanceof CommanderError)
+      throw usageError(messageFrom(error), `${suggestionFrom(error)}${hint}`);
     throw error;
   }
   const options = command.opts<OptionsOf<Flags> & SharedOptions>();
   const [surplus] = command.args;
-  if (surplus !== undefined) throw usageError(`too many arguments: "${surplus}" belongs to no option`, hint);
+  if (surplus !== undefined)
+    throw usageError(
+      `too many arguments: "${surplus}" belongs to no option`,
+      `A value with blanks needs quotes around it. ${hint}`,
+    );
   if (options.help !== undefined) return { kind: 'show', text: helpText(usage, command, options.help) };
   if (options.version === true) return { kind: 'show', text: `${programVersion()}\n` };
   // --setup is what makes the file.

@@ -19,7 +19,7 @@ export function iniFileOf(
       isAbsent
         ? `no INI file is given, and there is no ${byDefault}`
         : `no INI file is given, and whether there is ${byDefault} cannot be seen: ${messageOf(error)}`,
-      `Add it: ${program} -C FILE …`,
+      `Add it: ${program} -C FILE …; ${program} --setup makes one.`,
     );
   }
 }

@@ -51,12 +51,21 @@ describe.each(usages)('the command line of %s', (program, usage) => {
     expect(() => read('--help', 'all', 'now')).toThrow(surplus);
   });
 
+  test('suggests the option that a mistyped one resembles', () => {
+    expect(() => read('-C', 'f.ini', '--statsu')).toThrow(
+      expect.objectContaining({
+        message: "unknown option '--statsu'",
+        hint: `Did you mean --status? ${program} --help shows the actions.`,
+      }) as Error,
+    );
+  });
+
   test('must name the INI file', () => {
     expect(() => read('-I')).toThrow(
       expect.objectContaining({
         exitCode: 2,
         message: `no INI file is given, and there is no /etc/pitrtools/${program}.ini`,
-        hint: `Add it: ${program} -C FILE …`,
+        hint: `Add it: ${program} -C FILE …; ${program} --setup makes one.`,
       }) as Error,
     );
   });

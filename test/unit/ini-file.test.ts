@@ -18,7 +18,7 @@ describe('the INI file of a call', () => {
     expect.objectContaining({
       exitCode: 2,
       message: expect.stringMatching(message) as string,
-      hint: 'Add it: cmd_archiver -C FILE …',
+      hint: 'Add it: cmd_archiver -C FILE …; cmd_archiver --setup makes one.',
     }) as Error;
 
   test('is that of -C, also where the default is there', () => {
