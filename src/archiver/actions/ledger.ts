@@ -87,6 +87,10 @@ export async function showLedger(
     });
     return 0;
   }
-  showTables(ledgers.flatMap(sectionsOf));
+  const sections = ledgers.flatMap(sectionsOf);
+  // A table without rows is not shown.
+  for (const { title, head, rows } of sections)
+    if (head !== undefined && rows.length === 0) deps.report(title);
+  if (sections.some(({ rows }) => rows.length > 0)) showTables(sections);
   return 0;
 }

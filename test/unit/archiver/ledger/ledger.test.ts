@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { showLedger } from '../../../../src/archiver/actions/ledger.ts';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import { laneOf } from '../../../../src/archiver/lane/lane.ts';
 import { abandonLane, resumeLane } from '../../../../src/archiver/lane/modes.ts';
@@ -326,3 +327,11 @@ function sizeOf(file: string): number {
   const directory = join(file, '..');
   return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
 }
+
+test('--ledger says of a standby without a ledger that nothing is recorded', async () => {
+  const { deps } = stage();
+  const reports: string[] = [];
+  const reporting = { ...deps, report: (line: string) => reports.push(line) } as unknown as ArchiverDeps;
+  expect(await showLedger(reporting, { standby: undefined, json: false })).toBe(0);
+  expect(reports).toEqual(['Standby s1 (nothing is recorded)']);
+});
