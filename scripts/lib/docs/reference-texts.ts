@@ -13,7 +13,8 @@ export const dialectText = `## The format of an INI file
   then searched for in \`includepath\` and on the PATH (\`pg_ctl\` also in the directories where packages install it).
 
 All problems of a file are reported at once, each with its line: unknown keys with the known key that they resemble,
-values that cannot be read, duplicate keys, and required keys that are missing. The program then exits 3 and does nothing. Files written for pitrtools 1.3 and 1.4 are read unchanged.`;
+values that cannot be read, duplicate keys, and required keys that are missing. The program then exits 3 and does nothing. Files written for pitrtools 1.3 and 1.4
+are read unchanged, apart from [keys of your own](upgrading.md#keys).`;
 
 export const standbySectionText = `### The section of one standby
 

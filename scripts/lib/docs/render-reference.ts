@@ -116,7 +116,7 @@ function renderExitCodes(): string {
     ...rows,
     '',
     '`cmd_archiver --flush` also exits 1 while a segment is not delivered yet, and both programs exit 1 if they find no',
-    'Node.js or have not been built.',
+    'Node.js or have not been built. With `--status --nagios` the exit status is that of Nagios: 0 to 3 ([status](status.md#forms)).',
     '',
     'No code is above 125, because PostgreSQL ends its archiver process when the exit status of `archive_command` is above 125.',
   ].join('\n');
