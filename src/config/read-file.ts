@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { exitCodes, messageOf, PitrError } from '../errors.ts';
 import type { LoadedConfig, UsableConfig } from './loaded.ts';
 import { describeProblems, type Problem } from './problem.ts';
@@ -24,12 +24,23 @@ function unusable(file: string, problems: readonly Problem[]): PitrError {
   );
 }
 
+/** Far more than any file that a person writes. */
+const mostBytes = 1024 * 1024;
+
+/** Opening a pipe, or reading a device, might never end. */
+async function readText(file: string): Promise<string> {
+  const found = await stat(file);
+  if (!found.isFile()) throw new Error('it is not a regular file');
+  if (found.size > mostBytes) throw new Error(`it has ${found.size} bytes: no INI file is larger than 1 MB`);
+  return readFile(file, 'utf8');
+}
+
 /** Throws one error that names every problem of the file. */
 export async function readConfiguration<Settings>(
   file: string,
   { parse, findMissing = () => [] }: ConfigurationReader<Settings>,
 ): Promise<ConfigurationFile<Settings>> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+  const text = await readText(file).catch((error: unknown) => {
     throw new PitrError(`cannot read the configuration file "${file}"`, {
       detail: messageOf(error),
       exitCode: exitCodes.configuration,

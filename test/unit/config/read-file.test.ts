@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
 import { parseStandbyConfig, requireFor } from '../../../src/config/load-standby.ts';
@@ -74,4 +75,20 @@ test('warnings show the file and the line', async () => {
   const { settings, warnings } = await readConfiguration(file, { parse: parseArchiverConfig });
   expect(settings.pgdata).toBe('/data');
   expect(warnings).toEqual([expect.stringMatching(/x\.ini:6: "queue_wait" has no effect any more/)]);
+});
+
+test.each(programs)('$name: only a regular file of a person is read', async ({ read, good }) => {
+  const long = iniFile(`${good}# ${'x'.repeat(1024 * 1024)}\n`);
+  const pipe = `${long}.pipe`;
+  execFileSync('mkfifo', [pipe]);
+  await expect(read(long)).rejects.toMatchObject({
+    detail: expect.stringContaining('no INI file is larger than 1 MB') as string,
+    exitCode: exitCodes.configuration,
+  });
+  for (const other of [pipe, '/dev/zero', dirname(long)])
+    await expect(read(other)).rejects.toMatchObject({
+      message: expect.stringContaining(other) as string,
+      detail: 'it is not a regular file',
+      exitCode: exitCodes.configuration,
+    });
 });
