@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
 
+export { utimesSync } from 'node:fs';
 export { chmod, mkdir, rename, rmdir, symlink, unlink, utimes } from 'node:fs/promises';
 
 /** It is no error if the file does not exist. */

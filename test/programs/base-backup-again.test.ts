@@ -118,22 +118,32 @@ describe.each(failureMajors())('a further base backup of PostgreSQL %i', (major)
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
   });
 
-  test('copies a file that changed within the second of the last copy and kept its size', async ({
+  test('copies a file that changed within the second of the last copy and kept its size, and new files beside it', async ({
     world,
   }) => {
     const { primary, standby } = await backupPair(world);
     await world.cmdStandby(standby, ['-I']);
-    const file = join(primary.pgdata, 'base', '1', '77777');
-    writeFileSync(file, 'before');
-    // Written while the first backup looks at it: the time is not before its start.
+    mkdirSync(join(primary.pgdata, 'inside'), { mode: 0o700 });
+    await primary.sql(`CREATE TABLESPACE inside LOCATION '${join(primary.pgdata, 'inside')}'`);
+    const [folder = ''] = readdirSync(join(primary.pgdata, 'inside'));
+    const files = ['base/1/77777', `inside/${folder}/77777`, 'pg_größe'];
+    // Written while the first backup looks at them: the time is not before its start.
     const soon = new Date(Date.now() + 3_600_000);
-    utimesSync(file, soon, soon);
-    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
-    writeFileSync(file, 'behind');
-    utimesSync(file, soon, soon);
-    expect(statSync(file).mtimeMs).toBe(statSync(inPgdata(standby, 'base', '1', '77777')).mtimeMs);
-    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
-    expect(readFileSync(inPgdata(standby, 'base', '1', '77777'), 'utf8')).toBe('behind');
+    const write = (content: string) => {
+      for (const file of files.map((name) => join(primary.pgdata, name))) {
+        writeFileSync(file, content);
+        utimesSync(file, soon, soon);
+      }
+    };
+    write('before');
+    expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    write('behind');
+    for (const file of files)
+      expect(statSync(join(primary.pgdata, file)).mtimeMs).toBe(statSync(inPgdata(standby, file)).mtimeMs);
+    writeFileSync(join(primary.pgdata, 'pg_stat', 'added'), 'behind');
+    expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    for (const file of [...files, 'pg_stat/added'])
+      expect(readFileSync(inPgdata(standby, file), 'utf8')).toBe('behind');
   });
 
   test("copies the primary's configuration only once, without the settings that contain the primary's paths", async ({

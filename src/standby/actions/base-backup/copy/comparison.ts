@@ -17,3 +17,15 @@ export function comparisonFor({ primary, place, record, rsync, source }: BackupF
     record.backup?.status === 'complete' && record.backup.systemIdentifier === primary.systemIdentifier;
   return isOurs && isWhole && rsync?.comparesNanoseconds === true ? 'times' : 'contents';
 }
+
+/** A file that was written at the time of the last backup may have changed again without getting a newer time. */
+const clockTickMs = 2_000;
+
+/**
+ * Files that are newer than this may still have been written while the last backup copied them. Such a file could have the
+ * same time before and after a change, and a comparison by time would miss the change.
+ */
+export function trustedUntilMs(facts: BackupFacts): number {
+  const startTime = Date.parse(facts.record.backup?.startTime ?? '');
+  return comparisonFor(facts) === 'contents' || Number.isNaN(startTime) ? Infinity : startTime - clockTickMs;
+}

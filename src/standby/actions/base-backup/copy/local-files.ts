@@ -14,6 +14,8 @@ export interface LocalFiles {
   readonly superfluous: string[];
   /** Files of the plan that rsync could not open for writing here. */
   readonly unwritable: string[];
+  /** Files of the plan that changed here after a given time. */
+  readonly recent: string[];
   /** The size of the planned files that exist here in some form. */
   presentBytes: number;
   /**
@@ -50,8 +52,15 @@ function readDirectory(target: string, path: string): readonly Dirent[] {
   }
 }
 
+/** The state of a survey while it is made. */
+interface Surveying {
+  readonly survey: LocalFiles;
+  readonly target: string;
+  readonly sinceMs: number;
+}
+
 /** @param planned the size of the planned file that this entry can become; undefined if it must be removed */
-function lookAt(survey: LocalFiles, target: string, path: string, planned: number | undefined): void {
+function lookAt({ survey, target, sinceMs }: Surveying, path: string, planned: number | undefined): void {
   const found = lstatSync(localPath(target, path), { throwIfNoEntry: false });
   if (found === undefined) return;
   if (planned === undefined) {
@@ -61,6 +70,7 @@ function lookAt(survey: LocalFiles, target: string, path: string, planned: numbe
   }
   if (!found.isFile()) return;
   if ((found.mode & 0o200) === 0) survey.unwritable.push(path);
+  if (found.mtimeMs > sinceMs) survey.recent.push(path);
   survey.presentBytes += Math.min(found.size, planned);
   survey.neededBytes -= Math.min(found.blocks * statBlockBytes, onDisk(planned));
 }
@@ -75,10 +85,25 @@ async function countBelow(survey: LocalFiles, target: string, path: string): Pro
   await breathe();
 }
 
-/** Compares everything in a root's target with the plan. Changes nothing. */
-export async function surveyTarget(root: CopyRoot, rules: CopyRules): Promise<LocalFiles> {
+/**
+ * Compares everything in a root's target with the plan. Changes nothing.
+ *
+ * @param sinceMs files that changed after this time are recent
+ */
+export async function surveyTarget(
+  root: CopyRoot,
+  rules: CopyRules,
+  sinceMs = Infinity,
+): Promise<LocalFiles> {
   const needed = root.files.reduce((sum, { size }) => sum + onDisk(size), 0);
-  const survey: LocalFiles = { superfluous: [], unwritable: [], presentBytes: 0, neededBytes: needed };
+  const survey: LocalFiles = {
+    superfluous: [],
+    unwritable: [],
+    recent: [],
+    presentBytes: 0,
+    neededBytes: needed,
+  };
+  const surveying = { survey, target: root.target, sinceMs };
   const top = readDirectory(root.target, '');
   // If the target is empty, there is nothing to compare.
   if (top.length === 0) return survey;
@@ -90,7 +115,7 @@ export async function surveyTarget(root: CopyRoot, rules: CopyRules): Promise<Lo
       if (rules.isKept(inner, entry.isSymbolicLink())) continue;
       const file = files.get(inner);
       if (!entry.isDirectory())
-        lookAt(survey, root.target, inner, file?.isLink === entry.isSymbolicLink() ? file.size : undefined);
+        lookAt(surveying, inner, file?.isLink === entry.isSymbolicLink() ? file.size : undefined);
       else if (directories.has(inner)) await walk(inner);
       else {
         survey.superfluous.push(inner);

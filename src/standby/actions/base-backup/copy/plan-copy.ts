@@ -8,6 +8,7 @@ import { type BackupContext, needed } from '../context.ts';
 import { locatedOn } from '../source/origin.ts';
 import { rulesForSource } from '../source/own-files.ts';
 import { removeReceived } from '../streaming/receive.ts';
+import { trustedUntilMs } from './comparison.ts';
 import { listRoot } from './list-files.ts';
 import { surveyTarget } from './local-files.ts';
 import { type CopyPlan, type CopyRoot, planOf, type SurveyedRoot } from './planned-files.ts';
@@ -64,7 +65,9 @@ export async function planCopy(context: BackupContext): Promise<CopyPlan> {
   for (const place of placesOf(context))
     listed.push({ root: await listPlace(context, place), rules: place.rules });
   const roots: SurveyedRoot[] = [];
-  for (const { root, rules } of listed) roots.push({ ...root, here: await surveyTarget(root, rules) });
+  const sinceMs = trustedUntilMs(facts);
+  for (const { root, rules } of listed)
+    roots.push({ ...root, here: await surveyTarget(root, rules, sinceMs) });
   const plan = planOf(roots);
   const { files, bytes } = plan;
   const present = roots.reduce((sum, { here }) => sum + here.presentBytes, 0);

@@ -1,34 +1,18 @@
-import { join } from 'node:path';
+import { setImmediate as breathe } from 'node:timers/promises';
 import { messageOf, PitrError } from '../../../../errors.ts';
 import { systemErrorCode } from '../../../../system/durable.ts';
-import { chmod, mkdir, removeTree } from '../../../../system/files.ts';
-import { type BackupContext, runOnCopy } from '../context.ts';
-import { comparisonFor } from './comparison.ts';
-import { type CopyRoot, localPath, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
+import { chmod, mkdir, removeTree, utimesSync } from '../../../../system/files.ts';
+import type { BackupContext } from '../context.ts';
+import { localPath, type PlannedDirectory, type SurveyedRoot } from './planned-files.ts';
 
-/** A file that was written at the time of the last backup may have changed again without getting a newer time. */
-const clockTickMs = 2_000;
+const filesPerBreath = 2000;
 
-/**
- * Resets the times of files that may still have been written while the last backup copied them. Otherwise such a file
- * could have the same time before and after a change, and a comparison by time would miss the change.
- */
-async function distrustRecentTimes(context: BackupContext, places: readonly string[]): Promise<void> {
-  const { deps, facts } = context;
-  if (places.length === 0) return;
-  const startTime = Date.parse(facts.record.backup?.startTime ?? '');
-  if (Number.isNaN(startTime)) return;
-  const since = `@${Math.floor((startTime - clockTickMs) / 1000)}`;
-  const args = [...places, '-type', 'f', '-newermt', since, '-exec', 'touch', '-d', '@0', '--', '{}', '+'];
-  await runOnCopy(deps, { program: 'find', args }, `cannot prepare ${places.join(', ')}`);
-}
-
-/** The paths in pgdata that the server writes. The DBA's own files keep their times. */
-function serverPlaces({ kind, target, directories, files }: CopyRoot): readonly string[] {
-  if (kind === 'tablespace') return [target];
-  const isServers = (name: string) =>
-    /^(base|global|pg_(?!wal|xlog|log|hba|ident).*|postgresql\.auto\.conf)$/.test(name);
-  return [...directories, ...files].flatMap(({ path }) => (isServers(path) ? [join(target, path)] : []));
+/** Resets the times of files whose times prove nothing, so that rsync compares their contents. */
+async function distrustTimes(target: string, paths: readonly string[]): Promise<void> {
+  for (const [index, path] of paths.entries()) {
+    utimesSync(localPath(target, path), 0, 0);
+    if ((index + 1) % filesPerBreath === 0) await breathe();
+  }
 }
 
 /** The directories are in the order of a walk: each comes after its parent. */
@@ -48,6 +32,7 @@ async function prepareRoot({ deps }: BackupContext, root: SurveyedRoot): Promise
   deps.signal.throwIfAborted();
   for (const directory of root.directories) await makeDirectory(root.target, directory);
   for (const path of root.here.unwritable) await chmod(localPath(root.target, path), 0o600);
+  await distrustTimes(root.target, root.here.recent);
 }
 
 /** Removes the entries that the primary does not have, and makes the primary's directories. */
@@ -60,6 +45,4 @@ export async function prepareTargets(context: BackupContext, roots: readonly Sur
       throw new PitrError(`cannot prepare "${root.target}"`, { detail: messageOf(error), cause: error });
     }
   }
-  if (comparisonFor(context.facts) === 'times')
-    await distrustRecentTimes(context, roots.flatMap(serverPlaces));
 }

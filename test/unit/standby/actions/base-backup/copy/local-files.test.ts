@@ -90,6 +90,7 @@ describe('an entry in pgdata before the copy', () => {
     expect(await survey(rootOf({ 'base/1/2': 5000 }, ['base']))).toEqual({
       superfluous: [],
       unwritable: [],
+      recent: [],
       presentBytes: 0,
       neededBytes: 8192,
     });

@@ -12,7 +12,7 @@ test('a directory that cannot be used is reported before anything is removed', a
   const [pgdata, space] = [join(directory, 'main'), join(directory, 'space')];
   mkdirSync(pgdata);
   for (const path of [join(pgdata, 'old'), space]) writeFileSync(path, '');
-  const here = { superfluous: ['old'], unwritable: [], presentBytes: 0, neededBytes: 0 };
+  const here = { superfluous: ['old'], unwritable: [], recent: [], presentBytes: 0, neededBytes: 0 };
   const root = (target: string): SurveyedRoot => {
     return {
       kind: 'data',
