@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -190,6 +191,14 @@ describe.each(plainShells)('cmd_standby --restore in %s', (shell) => {
     expect(slept()).toEqual(['1']);
     const end = restore(shell, 'standby', '000000010000000000000002', "a r'c", path);
     expect(end).toEqual({ code: 1, stderr: '' });
+  });
+
+  test('does not let a standby that is being promoted take a file that cannot be looked at for the end of the WAL', () => {
+    const path = promoting('4711 1700000000');
+    symlinkSync(join(directory, 'not mounted', segment), join(directory, "a r'c", segment));
+    expect(restore(shell, 'standby', segment, "a r'c", path).code).toBe(126);
+    rmSync(join(directory, 'pitrtools-promoting'));
+    expect(restore(shell, 'standby', segment, "a r'c", path)).toEqual({ code: 1, stderr: '' });
   });
 
   test.each(['4712 1700000000', '4711 1600000000', ''])(
