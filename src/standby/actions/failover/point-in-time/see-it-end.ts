@@ -31,6 +31,19 @@ async function refuseOtherPause(run: FailoverRun): Promise<void> {
   });
 }
 
+/**
+ * An operator or another program may pause the replay or stop the server: that looks the same as the target, except in the log.
+ * A server that logs elsewhere shows nothing.
+ */
+async function refuseOthersDoing(run: FailoverRun, doing: RegExp, message: string): Promise<void> {
+  const log = await recoveryLog(run);
+  if (log === undefined || !doing.test(log) || /recovery stopping (before|after|at)/.test(log)) return;
+  throw new PitrError(message, {
+    detail: await serverLogTail(run.server.deps, run.started),
+    hint: 'An operator or another program did that. Run the same command again: the recovery continues.',
+  });
+}
+
 export async function seeItPaused(run: FailoverRun): Promise<void> {
   await mustEnd(
     run,
@@ -38,6 +51,7 @@ export async function seeItPaused(run: FailoverRun): Promise<void> {
     'the server is not seen paused at the target',
   );
   await refuseOtherPause(run);
+  await refuseOthersDoing(run, /recovery has paused/, 'replay was paused before the target');
 }
 
 /** A server that ended for another reason did not write this state into pg_control. */
@@ -54,5 +68,10 @@ export async function seeItShutDown(run: FailoverRun): Promise<void> {
       return (await isShutDownInRecovery(run)) || 'it has stopped, but not at the target';
     },
     'the server is not seen to have shut down at the target',
+  );
+  await refuseOthersDoing(
+    run,
+    /received (fast|smart) shutdown request/,
+    'the server was stopped before the target',
   );
 }
