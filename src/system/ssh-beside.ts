@@ -1,6 +1,6 @@
 import { describeResult } from './command.ts';
 import { shellQuote } from './shell-quote.ts';
-import type { RemoteResult, RemoteShell, RemoteWork } from './ssh.ts';
+import { floodReason, maxOutputBytes, type RemoteResult, type RemoteShell, type RemoteWork } from './ssh.ts';
 
 /** ssh's own status where the connection failed, not the script. */
 const sshFailed = 255;
@@ -16,19 +16,25 @@ export function inShell(work: RemoteWork): RemoteWork {
  * connection do not wait for it, and its time limit ends only itself.
  */
 export function besideOf(shell: RemoteShell): RemoteShell {
-  const run: RemoteShell['run'] = async (work, { limitMs }): Promise<RemoteResult> => {
+  const run: RemoteShell['run'] = async (work, { limitMs, maxOutputBytes: most }): Promise<RemoteResult> => {
     const lines: string[] = [];
-    const session = shell.start(inShell(work), { onLine: (line) => lines.push(line) });
-    session.close();
-    const overdue = new AbortController();
-    const timer = setTimeout(() => {
-      overdue.abort();
+    let leftBytes = most ?? maxOutputBytes;
+    let lost: string | undefined;
+    const giveUp = (reason: string): void => {
+      lost ??= reason;
       session.kill();
-    }, limitMs);
+    };
+    const onLine = (line: string): void => {
+      leftBytes -= line.length + 1;
+      if (leftBytes >= 0) lines.push(line);
+      else if (lost === undefined) giveUp(floodReason);
+    };
+    const session = shell.start(inShell(work), { onLine });
+    session.close();
+    const timer = setTimeout(giveUp, limitMs, `no answer within ${Math.round(limitMs / 1000)} s`);
     const result = await session.ended;
     clearTimeout(timer);
-    if (overdue.signal.aborted)
-      return { kind: 'lost', reason: `no answer within ${Math.round(limitMs / 1000)} s` };
+    if (lost !== undefined) return { kind: 'lost', reason: lost };
     if (result.kind === 'exited' && result.code !== sshFailed)
       return { kind: 'done', status: result.code, lines };
     return { kind: 'lost', reason: describeResult(result) };

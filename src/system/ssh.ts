@@ -150,7 +150,8 @@ interface Exchange {
   readonly finish: (result: RemoteResult) => void;
 }
 
-const maxOutputBytes = 4 * 1024 * 1024;
+export const maxOutputBytes = 4 * 1024 * 1024;
+export const floodReason = 'it printed more than allowed, and was stopped';
 
 export function scriptOf(work: RemoteWork): string {
   return typeof work === 'string' ? work : work.script;
@@ -185,7 +186,7 @@ export function scriptChannel(session: () => Pick<Session, 'write' | 'kill'>) {
     if (current === undefined) return;
     current.leftBytes -= line.length + 1;
     if (current.leftBytes < 0) {
-      lose('it printed more than allowed, and was stopped');
+      lose(floodReason);
       session().kill();
       return;
     }
