@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import type { WalName } from '../../postgres/wal-name.ts';
-import { removeDurably, systemErrorCode } from '../../system/durable.ts';
+import { exists, removeDurably, systemErrorCode } from '../../system/durable.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Lane } from '../lane/lane.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
@@ -13,8 +13,12 @@ import { queuedFile } from './queue.ts';
 
 type QueueOf = Pick<Lane, 'queue' | 'name'>;
 
-/** PostgreSQL gives a file that it recycles the name of a later segment: one that still has its name is what was archived. */
-async function replace(deps: ArchiverDeps, lane: QueueOf, name: WalName): Promise<void> {
+/**
+ * PostgreSQL gives a file that it recycles the name of a later segment: one that still has its name is what was archived.
+ *
+ * @returns false if the frame turned out to be whole: it may be the only copy, and stays
+ */
+async function replace(deps: ArchiverDeps, lane: QueueOf, name: WalName): Promise<boolean> {
   const { pgdata } = deps.settings;
   const cluster = await readCluster(pgdata);
   if (cluster.systemIdentifier !== (await readPinnedIdentifier(deps.layout)))
@@ -23,10 +27,16 @@ async function replace(deps: ArchiverDeps, lane: QueueOf, name: WalName): Promis
   await checkWalFile(file, cluster, pgdata);
   const copier = { ...createCopier(deps), compress: undefined };
   await withLocalCopy(copier, file, (copy) => enqueue(deps, copy, lane));
+  if (!(await exists(queuedFile(lane.queue, name, false).path))) return false;
   await removeDurably(queuedFile(lane.queue, name, true).path);
+  return true;
 }
 
-/** Puts the segment itself beside its damaged frame in a queue, if pg_wal still has it. */
+/**
+ * Puts the segment itself in place of its damaged frame in a queue, if pg_wal still has it.
+ *
+ * @returns whether the queue has a whole file now
+ */
 export async function isReplacedFromPgWal(
   deps: ArchiverDeps,
   lane: QueueOf,
@@ -34,8 +44,8 @@ export async function isReplacedFromPgWal(
 ): Promise<boolean> {
   const { path } = queuedFile(lane.queue, name, true);
   try {
-    await replace(deps, lane, name);
-    deps.log.warning(`the queued file "${path}" was damaged: the segment was taken from pg_wal again`);
+    if (await replace(deps, lane, name))
+      deps.log.warning(`the queued file "${path}" was damaged: the segment was taken from pg_wal again`);
     return true;
   } catch (error) {
     if (!(error instanceof PitrError) && systemErrorCode(error) === undefined) throw error;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -25,6 +26,7 @@ import {
 import type { WalFile } from '../../../../src/archiver/wal/wal-file.ts';
 import { runCommand } from '../../../../src/system/command.ts';
 import { textLog } from '../../../../src/system/log.ts';
+import { buildWal } from '../../../harness/wal.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 import { walFile, walName } from '../wal-fixture.ts';
 
@@ -243,6 +245,58 @@ describe('for a standby that cannot unpack them, frames', () => {
     expect(stuck.trouble.hint).toContain(join(lane.queue, second));
     if (taken.kind === 'batch') await taken.release();
     expect(readdirSync(layout.unpacked)).toEqual([]);
+  });
+});
+
+describe('a damaged frame of a segment that pg_wal still has', () => {
+  /** A segment that is in pg_wal and, as one frame, in the queues of these standbys. */
+  async function queuedFor(standbys: readonly string[]) {
+    const here = site();
+    const { root, deps, copier, sending, layout } = here;
+    const systemIdentifier = 7_300_000_000_000_000_001n;
+    const control = Buffer.alloc(512);
+    control.writeBigUInt64LE(systemIdentifier);
+    control.writeUInt32LE(1800, 8);
+    mkdirSync(join(root, 'pgdata', 'global'), { recursive: true });
+    writeFileSync(join(root, 'pgdata', 'global', 'pg_control'), control);
+    writeFileSync(layout.systemIdentifier, systemIdentifier.toString());
+    const bytes = buildWal({ name: first, systemIdentifier, version: '18' });
+    const file = await walFile(join(root, 'pgdata', 'pg_wal'), first, bytes);
+    const lanes = standbys.map((name) => ({ name, queue: join(layout.root, name) }));
+    await withLocalCopy(copier, file, async (copy) => {
+      for (const lane of lanes) await enqueue(deps, copy, lane);
+    });
+    const frame = join(layout.root, standbys[0] ?? '', `${first}.zst`);
+    const take = () =>
+      Promise.all(lanes.map((lane) => nextFromQueue({ ...sending, lane }, [walName(first)])));
+    const expectReplaced = (taken: Awaited<ReturnType<typeof take>>): void => {
+      expect(taken.map((each) => (each.kind === 'stuck' ? each.trouble.reason : each.kind))).toEqual(
+        lanes.map(() => 'batch'),
+      );
+      for (const { queue } of lanes) {
+        expect(readdirSync(queue)).toEqual([first]);
+        expect(readFileSync(join(queue, first)).equals(bytes)).toBe(true);
+      }
+      expect(readdirSync(layout.temporary)).toEqual([]);
+    };
+    return { ...here, frame, take, expectReplaced };
+  }
+
+  test('is replaced, although all bytes of the segment come out of it', async () => {
+    const { frame, take, expectReplaced } = await queuedFor(['s1']);
+    appendFileSync(frame, Buffer.alloc(4096));
+    expectReplaced(await take());
+  });
+
+  test('is left alone if it turns out to be whole', async () => {
+    const { frame, take, root, lines } = await queuedFor(['s1']);
+    // Ended twice, as by a kernel that is short of memory.
+    const zstd = `for n in 1 2; do mkdir "${root}/$n" 2>/dev/null && kill -9 $$; done
+exec /usr/bin/zstd "$@"`;
+    writeFileSync(join(root, 'bin', 'zstd'), `#!/bin/sh\n${zstd}\n`, { mode: 0o700 });
+    expect(await take()).toMatchObject([{ kind: 'batch' }]);
+    expect(existsSync(frame)).toBe(true);
+    expect(lines).toEqual([]);
   });
 });
 
