@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import type { WalName } from '../../postgres/wal-name.ts';
 import { exists, removeDurably, systemErrorCode } from '../../system/durable.ts';
+import { makePrivateDirectory, removeTree } from '../../system/files.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Lane } from '../lane/lane.ts';
 import { readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
@@ -25,8 +26,15 @@ async function replace(deps: ArchiverDeps, lane: QueueOf, name: WalName): Promis
     throw new PitrError(`"${pgdata}" is another cluster`);
   const file = await walFileAt(join(await walDirectory(pgdata), name.text), name);
   await checkWalFile(file, cluster, pgdata);
-  const copier = { ...createCopier(deps), compress: undefined };
-  await withLocalCopy(copier, file, (copy) => enqueue(deps, copy, lane));
+  // Queues share a frame: their lanes may do the same at this moment.
+  const temporary = join(deps.layout.unpacked, `${deps.pid}.${deps.nonce()}`);
+  try {
+    await makePrivateDirectory(temporary);
+    const copier = { ...createCopier(deps), temporary, compress: undefined };
+    await withLocalCopy(copier, file, (copy) => enqueue(deps, copy, lane));
+  } finally {
+    await removeTree(temporary).catch(() => undefined);
+  }
   if (!(await exists(queuedFile(lane.queue, name, false).path))) return false;
   await removeDurably(queuedFile(lane.queue, name, true).path);
   return true;

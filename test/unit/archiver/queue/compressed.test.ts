@@ -46,13 +46,14 @@ function site(zstd?: string) {
   mkdirSync(bin);
   if (zstd !== undefined) writeFileSync(join(bin, 'zstd'), `#!/bin/sh\n${zstd}\n`, { mode: 0o700 });
   const settings = { queue_compress: true, includepath: [bin], pgdata: join(root, 'pgdata') };
+  let nonces = 0;
   const deps = {
     run: runCommand,
     log,
     settings,
     layout,
     pid: 7,
-    nonce: () => 'n',
+    nonce: () => `n${(nonces += 1)}`,
   } as unknown as ArchiverDeps;
   const lane = { queue: join(layout.root, 's1'), name: 's1' };
   const copier = createCopier(deps);
@@ -285,6 +286,12 @@ describe('a damaged frame of a segment that pg_wal still has', () => {
   test('is replaced, although all bytes of the segment come out of it', async () => {
     const { frame, take, expectReplaced } = await queuedFor(['s1']);
     appendFileSync(frame, Buffer.alloc(4096));
+    expectReplaced(await take());
+  });
+
+  test('is replaced in all queues that share it, by their lanes at once', async () => {
+    const { frame, take, expectReplaced } = await queuedFor(['s1', 's2', 's3', 's4', 's5', 's6']);
+    truncateSync(frame, 1000);
     expectReplaced(await take());
   });
 
