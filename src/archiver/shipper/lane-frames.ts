@@ -132,8 +132,8 @@ export async function noteQueued(work: Work, lane: ShipperLane, file: WalFile): 
   const frame = frames?.store.now(file);
   // One that is still being made is given up: PostgreSQL must not wait for what reads its file.
   if (frames === undefined || frame === undefined || frame === 'coming') return;
-  const queued = frames.queued.get(text) ?? new Set();
-  frames.queued.set(text, queued.add(lane.name));
+  // One that is away may stay away for long. When it sends its queue, its copies are found there.
+  if (lane.acceptsFrames()) frames.queued.set(text, (frames.queued.get(text) ?? new Set()).add(lane.name));
   const copy = await identityOf(join(lane.queue, text)).catch(() => undefined);
   if (copy !== undefined) frames.store.noteCopy(file, copy);
 }
