@@ -239,8 +239,8 @@ flushed= unflushed=
 if err=$(sync ${inboxNames} 2>&1); then
   flushed=yes
 else
-  # The kernel reports a failure only once: another flush of the same file would succeed. Other reasons concern names.
-  case $err in *'rror syncing'* | *'nput/output'*) unflushed=$err ;; esac
+  # The kernel reports a failure only once: another flush of the same file would succeed. Only of a missing file it is none.
+  unflushed=$(printf '%s\\n' "$err" | sed '/No such file/d')
 fi
 commit() {
   file=$inbox/$1
