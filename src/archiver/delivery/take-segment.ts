@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { checkSegmentHeader, longHeaderBytes } from '../../postgres/wal-header.ts';
 import { settlesWithin } from '../../system/clock.ts';
 import { isOfTheWay } from '../../system/rsync.ts';
@@ -81,12 +81,21 @@ export async function mayBeShort({ path }: WalFile): Promise<boolean> {
   }
 }
 
+/** rsync would leave the group its rights. */
+function isForOthers({ mode }: { readonly mode: number }): boolean {
+  return (mode & 0o077) !== 0;
+}
+
+async function areForOthers(files: readonly WalFile[]): Promise<boolean> {
+  for (const { path } of files) if (isForOthers(await stat(path))) return true;
+  return false;
+}
+
 /** Undefined if more of the file is used than travels in this way, if others may read it, or if it cannot be read. */
 async function readUsed(path: string, size: number): Promise<Buffer | undefined> {
   const handle = await open(path, 'r');
   try {
-    // rsync would leave the group its rights.
-    if (((await handle.stat()).mode & 0o077) !== 0) return undefined;
+    if (isForOthers(await handle.stat())) return undefined;
     const start = Buffer.alloc(mostTakenBytes);
     const { bytesRead } = await handle.read(start, 0, mostTakenBytes, 0);
     if (bytesRead !== Math.min(size, mostTakenBytes)) return undefined;
@@ -232,7 +241,11 @@ export function segmentTaker(
         const content = await contentOf(file, receiver.place.systemIdentifier);
         return content !== undefined && (await takeContent(content, stop));
       }, stop),
-    takeFrames: (files, mostMs, stop) => alone(() => takeFrames(files, mostMs, stop), stop),
+    takeFrames: (files, mostMs, stop) =>
+      alone(async () => {
+        if (await areForOthers(files).catch(() => true)) return false;
+        return takeFrames(files, mostMs, stop);
+      }, stop),
     end: () => {
       session?.end();
       session = undefined;

@@ -317,6 +317,15 @@ test('frames wait for no session that does not begin, or that ends before', asyn
   expect(other.sessions).toHaveLength(1);
 });
 
+test('a frame of a segment that its group may read is left to rsync, as the segment itself', async () => {
+  const { directory, sessions, takeFrames } = stage();
+  for (const name of [first, second]) addSegment(directory, name, 9000);
+  chmodSync(join(directory, second), 0o640);
+  expect(await takeFrames([first, second])).toBe(false);
+  expect(await takeFrames([first])).toBe(true);
+  expect(sessions).toHaveLength(1);
+});
+
 test('of a frame whose bytes are kept, the file is not read again', async () => {
   const { directory, taker, bytesOf } = stage();
   addSegment(directory, first, 9000);
