@@ -152,6 +152,8 @@ export function segmentTaker(
 ): SegmentTaker {
   let session: TakeSession | undefined;
   let restUntilMs = -Infinity;
+  /** The session that was waited for. */
+  let awaited: TakeSession | undefined;
   let isBusy = false;
   const rest = (why: string): void => {
     log.debug(`segments go by rsync for ${restMs / 1000} s: ${why}`);
@@ -168,9 +170,11 @@ export function segmentTaker(
     session ??= openTakeSession(receiver);
     return session.isReady();
   };
-  /** The same, but one that has just been started is waited for: several rsyncs would cost more. */
+  /** The same, but one that has just been started is waited for, once: several rsyncs would cost more. */
   const whenBegun = async (): Promise<boolean> => {
-    if (begin() || session === undefined) return session !== undefined;
+    if (begin()) return true;
+    if (session === undefined || session === awaited) return false;
+    awaited = session;
     await settlesWithin(session.settled, beginMs);
     return begin();
   };

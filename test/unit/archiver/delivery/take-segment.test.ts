@@ -309,6 +309,9 @@ test('frames wait for no session that does not begin, or that ends before', asyn
   const silent = stage({ read: () => undefined });
   addSegment(silent.directory, first, 9000);
   expect(await silent.takeFrames([first])).toBe(false);
+  const began = Date.now();
+  expect(await silent.takeFrames([first])).toBe(false);
+  expect(Date.now() - began).toBeLessThan(2000);
   expect(silent.sessions).toHaveLength(1);
   const other = stage({ read: () => 'no-inbox' });
   addSegment(other.directory, first, 9000);
