@@ -104,9 +104,9 @@ function queuePlace({ lane }: Sending): Place {
 /** Why the frame could not be unpacked decides what an operator can do. */
 async function judgeFailure({ deps, lane }: Sending, queued: QueuedFile, reason: string): Promise<Stuck> {
   const damage = await findDamage(await requireFrameTools(deps, queued.path), queued.path);
-  return damage === undefined
-    ? stuck('failed', `the queued file "${queued.path}" cannot be unpacked: ${reason}`)
-    : damaged(lane, queued, damage);
+  return damage?.isCertain === true
+    ? damaged(lane, queued, damage.reason)
+    : stuck('failed', `the queued file "${queued.path}" cannot be unpacked: ${reason}`);
 }
 
 function unpackingPlace(sending: Sending, directory: string): Place {

@@ -48,12 +48,20 @@ export async function holdsBytesOf(
   return succeeded(result);
 }
 
-/** Why a frame cannot be unpacked; undefined if it can. */
-export async function findDamage({ run, zstd }: FrameTools, path: string): Promise<string | undefined> {
+/** Why a frame cannot be unpacked. */
+interface Damage {
+  readonly reason: string;
+  /** False if zstd did not come to an end, which says nothing of the frame. */
+  readonly isCertain: boolean;
+}
+
+/** Undefined if it can be unpacked. */
+export async function findDamage({ run, zstd }: FrameTools, path: string): Promise<Damage | undefined> {
   const read = await readFrame(path);
-  if (read.kind === 'none') return read.reason;
+  if (read.kind === 'none') return { reason: read.reason, isCertain: true };
   const result = await run({ program: zstd, args: ['-q', '-t', '--', path] }, { limitMs });
-  return succeeded(result) ? undefined : `zstd: ${describeResult(result)}`;
+  if (succeeded(result)) return undefined;
+  return { reason: `zstd: ${describeResult(result)}`, isCertain: result.kind === 'exited' };
 }
 
 /** SHA-256 of its content, for messages; undefined where it cannot be determined. */

@@ -230,6 +230,16 @@ describe('for a standby that cannot unpack them, frames', () => {
     expect(files[0]?.frame?.content?.equals(bytes)).toBe(true);
   });
 
+  test('of which zstd was killed are not taken for damaged', async () => {
+    const { root, add, sending } = site();
+    await add(first, wal(1));
+    writeFileSync(join(root, 'bin', 'zstd'), '#!/bin/sh\nkill -9 $$\n', { mode: 0o700 });
+    const stuck = await nextFromQueue(sending, [walName(first)]);
+    expect(stuck).toMatchObject({ kind: 'stuck', trouble: { kind: 'failed' } });
+    if (stuck.kind !== 'stuck') throw new Error('not stuck');
+    expect(stuck.trouble.reason).toContain('cannot be unpacked: zstd: ended by SIGKILL');
+  });
+
   test('are sent up to a damaged one, which is named', async () => {
     const { add, sending, lane, layout } = site();
     for (const name of [first, second]) await add(name, wal(1));
@@ -297,8 +307,8 @@ describe('a damaged frame of a segment that pg_wal still has', () => {
 
   test('is left alone if it turns out to be whole', async () => {
     const { frame, take, root, lines } = await queuedFor(['s1']);
-    // Ended twice, as by a kernel that is short of memory.
-    const zstd = `for n in 1 2; do mkdir "${root}/$n" 2>/dev/null && kill -9 $$; done
+    // Twice it gets no memory.
+    const zstd = `for n in 1 2; do mkdir "${root}/$n" 2>/dev/null && exit 1; done
 exec /usr/bin/zstd "$@"`;
     writeFileSync(join(root, 'bin', 'zstd'), `#!/bin/sh\n${zstd}\n`, { mode: 0o700 });
     expect(await take()).toMatchObject([{ kind: 'batch' }]);
