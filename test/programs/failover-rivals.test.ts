@@ -165,4 +165,22 @@ describe('-F999', () => {
     expect(readFileSync(join(heir.archiveDir, '.pitrtools'), 'utf8')).not.toContain('promoted_at');
     expect(marksAt(other)).toEqual([]);
   });
+
+  test('asks its own archive once more, where only that knows of a promotion meanwhile', async ({
+    world,
+  }) => {
+    const { heir, other } = await makeRivals(world);
+    expectExit(await world.cmdStandby(heir, ['-A', 'stop']), 0);
+    const held = withHeld(world, heir, 'start_command');
+    const late = world.startStandby(heir, ['-F999']);
+    await held.untilBegun();
+    expectExit(await world.cmdStandby(other, ['-F999']), 0);
+    expect(marksAt(heir)).toHaveLength(1);
+    await other.host.sshd.kill();
+    held.release();
+    const refused = await late.finished;
+    expect(refused.code, refused.stderr).toBe(1);
+    expect(refused.stderr).toMatch(/timeline 1 was left at \S+ by .*, and this host has not followed/);
+    expect(readFileSync(join(heir.archiveDir, '.pitrtools'), 'utf8')).not.toContain('promoted_at');
+  });
 });

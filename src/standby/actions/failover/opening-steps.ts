@@ -174,7 +174,9 @@ export const openingSteps = {
       const names = siblings.siblings
         .filter(({ answer }) => answer.kind === 'answered')
         .map(({ target }) => target.name);
-      return `ask once more whether another standby was promoted: ${names.join(', ')}`;
+      return names.length === 0
+        ? 'see once more that this host was informed of no other promotion'
+        : `ask once more whether another standby was promoted: ${names.join(', ')}`;
     },
     run: seeNoRival,
     leavesNothing: true,

@@ -98,8 +98,8 @@ export function claimSteps(
   role: Role,
 ): readonly FailoverStep[] {
   const { siblings, force } = facts;
-  const isAnswered = siblings.siblings.some(({ answer }) => answer.kind === 'answered');
-  const asks = isAnswered && (role.kind === 'taken' || !isPausedAtTarget(facts));
+  const concernsOthers = siblings.list !== undefined;
+  const asks = concernsOthers && (role.kind === 'taken' || !isPausedAtTarget(facts));
   return [recordRole(role), ...when(asks, { kind: 'see-no-rival', siblings, force } as const)];
 }
 

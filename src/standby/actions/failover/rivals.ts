@@ -1,7 +1,10 @@
 /** Two standbys must not both be promoted: the objection to that, and the last question before the promotion. */
 import { refusal } from '../../../errors.ts';
 import { describeLeft, type LeftTimeline } from '../../../postgres/left-timeline.ts';
+import type { TimelinePath } from '../../../postgres/timelines.ts';
+import { readSentinel } from '../../../system/sentinel.ts';
 import { readOwnPath } from '../../archive/replay-check.ts';
+import type { StandbyDeps } from '../../deps.ts';
 import { askOnceMore } from '../../siblings/ask-once-more.ts';
 import type { Others, SiblingFacts } from '../../siblings/observe.ts';
 import { findRivals, type Rival, type Rivalry } from '../../siblings/rivals.ts';
@@ -80,13 +83,25 @@ export function refuseIfLeft(marks: readonly LeftTimeline[], timeline: number): 
   });
 }
 
+/** Another host may have informed this one meanwhile, also one that this host does not know or reach. */
+async function informedOf(
+  { settings }: StandbyDeps,
+  path: TimelinePath | undefined,
+): Promise<readonly Rival[]> {
+  const sentinel = await readSentinel(settings.archivedir).catch(() => undefined);
+  return findRivals([], path, sentinel?.left ?? []);
+}
+
 /** Long after the first question, or at the same moment as another run. Those found before are overruled. */
 export async function seeNoRival(
   { server: { deps }, promotion }: FailoverRun,
   { siblings: { list, siblings, path, rivals: before }, force }: LastQuestion,
 ): Promise<void> {
-  if (list?.kind !== 'known') return;
-  const rivals = await askOnceMore(deps, list.archiver, siblings, { path, run: promotion?.run ?? '' });
+  const asked =
+    list?.kind === 'known'
+      ? await askOnceMore(deps, list.archiver, siblings, { path, run: promotion?.run ?? '' })
+      : [];
+  const rivals = [...asked, ...(await informedOf(deps, path))];
   refuseOn(rivals.map(objectionOf), force);
   const added = rivals.filter(({ target }) => !before.some((each) => each.target?.name === target?.name));
   sayOverruled(deps, added.map(objectionOf), force);

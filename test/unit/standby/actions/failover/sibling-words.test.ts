@@ -175,7 +175,7 @@ describe('a standby that was promoted, or is about to be', () => {
     expect(objections(opened(false))).toEqual([]);
   });
 
-  test('is asked for once more before every way of opening, and not where nobody answered', () => {
+  test('is asked for once more before every way of opening, also where only this host may know of it', () => {
     const kinds = (changes: Partial<FailoverFacts>) => planFailover(facts(changes)).map(({ kind }) => kind);
     const siblings = others(answering('c'));
     const stopped = kinds({ siblings, state: { kind: 'stopped' } });
@@ -186,9 +186,10 @@ describe('a standby that was promoted, or is about to be', () => {
       state: { kind: 'recovering', answers: true, progress: '' },
     });
     expect(old.indexOf('see-no-rival')).toBe(1);
-    expect(kinds({ siblings: others(sibling('c', { kind: 'silent', reason: 'x' })) })).not.toContain(
+    expect(kinds({ siblings: others(sibling('c', { kind: 'silent', reason: 'x' })) })).toContain(
       'see-no-rival',
     );
+    expect(kinds({})).not.toContain('see-no-rival');
   });
 });
 
