@@ -183,4 +183,21 @@ describe('-F999', () => {
     expect(refused.stderr).toMatch(/timeline 1 was left at \S+ by .*, and this host has not followed/);
     expect(readFileSync(join(heir.archiveDir, '.pitrtools'), 'utf8')).not.toContain('promoted_at');
   });
+
+  test('asks the primary once more where its first answer is old', async ({ world }) => {
+    const { primary, heir } = await makeRivals(world);
+    expectExit(await world.cmdStandby(heir, ['-A', 'stop']), 0);
+    heir.writeIni({ failover_probe_timeout: 1 });
+    const held = withHeld(world, heir, 'start_command');
+    const late = world.startStandby(heir, ['-F999']);
+    await held.untilBegun();
+    const sinceMs = Date.now();
+    await primary.start();
+    await eventually(() => Date.now() - sinceMs > 1_000, { limitMs: 10_000, what: 'an old answer' });
+    held.release();
+    const refused = await late.finished;
+    expect(refused.code, refused.stderr).toBe(1);
+    expect(refused.stderr).toContain('the primary is alive');
+    expect(readFileSync(join(heir.archiveDir, '.pitrtools'), 'utf8')).not.toContain('promoted_at');
+  });
 });

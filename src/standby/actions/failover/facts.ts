@@ -63,6 +63,8 @@ export interface LocalFacts {
 /** The facts about all hosts. */
 export interface FailoverFacts extends LocalFacts {
   readonly liveness: Liveness;
+  /** When the primary had been asked, on the clock of `monotonicMs`; undefined if it need not be asked again. */
+  readonly askedMs?: number;
   readonly siblings: SiblingFacts;
   readonly force: Force;
   /** --take-role. */

@@ -48,13 +48,13 @@ export async function observeFailover(
   changed: Partial<Looks> = {},
 ): Promise<FailoverFacts> {
   const looks = { ...usualLooks(deps), ...changed };
-  const [liveness, here, others] = await Promise.all([
-    looks.primary(),
+  const [[liveness, askedMs], here, others] = await Promise.all([
+    looks.primary().then((found) => [found, deps.monotonicMs()] as const),
     sayWherePrimaryIsHere(deps).then(looks.here),
     looks.others(),
   ]);
   await sayTraceOfStop(deps, here.directory);
   const siblings = await withComparison(deps, here, others);
   const fence = fenceOf(deps, here.directory.record);
-  return { ...here, liveness, siblings, force, takesRole, fence };
+  return { ...here, liveness, askedMs, siblings, force, takesRole, fence };
 }

@@ -94,13 +94,15 @@ function recordRole({ kind }: Role): FailoverStep {
 
 /** Before anything may open the server, and after all that takes long. */
 export function claimSteps(
-  facts: LocalFacts & Pick<FailoverFacts, 'siblings' | 'force'>,
+  facts: LocalFacts & Pick<FailoverFacts, 'siblings' | 'force' | 'liveness' | 'fence' | 'askedMs'>,
   role: Role,
 ): readonly FailoverStep[] {
-  const { siblings, force } = facts;
+  const { siblings, force, liveness, fence } = facts;
+  // One that lives is overruled, and the fence knows better.
+  const askedMs = liveness.kind === 'alive' || fence.kind === 'done' ? undefined : facts.askedMs;
   const concernsOthers = siblings.list !== undefined;
   const asks = concernsOthers && (role.kind === 'taken' || !isPausedAtTarget(facts));
-  return [recordRole(role), ...when(asks, { kind: 'see-no-rival', siblings, force } as const)];
+  return [recordRole(role), ...when(asks, { kind: 'see-no-rival', siblings, force, askedMs } as const)];
 }
 
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {

@@ -2,9 +2,13 @@
 import { refusal } from '../../../errors.ts';
 import { describeLeft, type LeftTimeline } from '../../../postgres/left-timeline.ts';
 import type { TimelinePath } from '../../../postgres/timelines.ts';
+import { isThisHost } from '../../../system/own-addresses.ts';
+import { readPostmaster } from '../../../system/postmaster.ts';
 import { readSentinel } from '../../../system/sentinel.ts';
 import { readOwnPath } from '../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../deps.ts';
+import { probePrimary } from '../../primary/liveness/liveness.ts';
+import { livenessObjections } from '../../primary/liveness/verdict.ts';
 import { askOnceMore } from '../../siblings/ask-once-more.ts';
 import type { Others, SiblingFacts } from '../../siblings/observe.ts';
 import { findRivals, type Rival, type Rivalry } from '../../siblings/rivals.ts';
@@ -70,6 +74,8 @@ export function rivalObjections({ rivals }: Pick<SiblingFacts, 'rivals'>): reado
 }
 
 export interface LastQuestion {
+  /** When the primary had been found not to live; undefined if it need not be asked again. */
+  readonly askedMs?: number | undefined;
   readonly siblings: SiblingFacts;
   readonly force: Force;
 }
@@ -92,17 +98,39 @@ async function informedOf(
   return findRivals([], path, sentinel?.left ?? []);
 }
 
+/** The primary's address may have been moved here already: then the standby that this run has started answers there. */
+async function isAtPrimaryAddress({ settings }: StandbyDeps): Promise<boolean> {
+  const postmaster = await readPostmaster(settings.pgdata);
+  if (postmaster.kind !== 'running' || postmaster.port !== settings.port) return false;
+  return isThisHost(settings.master_public_ip);
+}
+
+/**
+ * The primary may have been started while this standby was: until the record of this host says that a promotion is under
+ * way, nothing keeps it from that. A look takes time during which nobody takes writes, so a recent one counts.
+ */
+async function primaryAgain(deps: StandbyDeps, askedMs: number | undefined): Promise<readonly Objection[]> {
+  if (askedMs === undefined) return [];
+  if (deps.monotonicMs() - askedMs < deps.settings.failover_probe_timeout * 1000) return [];
+  if (await isAtPrimaryAddress(deps)) return [];
+  const now = await probePrimary(deps);
+  // A fault that keeps this host from asking now does not undo the first answer.
+  return now.kind === 'alive' ? livenessObjections(now) : [];
+}
+
 /** Long after the first question, or at the same moment as another run. Those found before are overruled. */
 export async function seeNoRival(
   { server: { deps }, promotion }: FailoverRun,
-  { siblings: { list, siblings, path, rivals: before }, force }: LastQuestion,
+  { siblings: { list, siblings, path, rivals: before }, force, askedMs }: LastQuestion,
 ): Promise<void> {
-  const asked =
+  const [asked, primary] = await Promise.all([
     list?.kind === 'known'
-      ? await askOnceMore(deps, list.archiver, siblings, { path, run: promotion?.run ?? '' })
-      : [];
+      ? askOnceMore(deps, list.archiver, siblings, { path, run: promotion?.run ?? '' })
+      : [],
+    primaryAgain(deps, askedMs),
+  ]);
   const rivals = [...asked, ...(await informedOf(deps, path))];
-  refuseOn(rivals.map(objectionOf), force);
+  refuseOn([...primary, ...rivals.map(objectionOf)], force);
   const added = rivals.filter(({ target }) => !before.some((each) => each.target?.name === target?.name));
-  sayOverruled(deps, added.map(objectionOf), force);
+  sayOverruled(deps, [...primary, ...added.map(objectionOf)], force);
 }
