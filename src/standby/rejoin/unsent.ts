@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { firstLsnOf, segmentEndingAt } from '../../postgres/lsn.ts';
 import { parseWalName, type SegmentName, timelineOf, type WalName } from '../../postgres/wal-name.ts';
 import type { OfferedFile } from '../../verbs/scripts/offer.ts';
+import { listWal, readHistories, readStarts } from '../archive/contents.ts';
+import { faultOf } from '../archive/judge.ts';
 import { type EndOfWal, layoutOf } from '../follow/end-of-wal.ts';
 import { forkOf, isSharedTimeline, type Lineage, type OwnPlace } from '../follow/lineage.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
@@ -34,6 +36,30 @@ function destinationOf(name: WalName, own: OwnPlace, there: Lineage, segmentSize
   return isBehindFork(name, there, segmentSize) ? 'diverged' : 'archive';
 }
 
+/**
+ * The segment that was written last, by the first pages: a file that waits for reuse has the name of a later one.
+ * Where records cannot be read up to their end, as right after a promotion, nothing else shows it.
+ */
+async function lastWritten({ pgdata, capabilities, control }: DataDirectory): Promise<string | undefined> {
+  const { systemIdentifier, walSegmentSize: segmentSize } = control ?? {};
+  if (systemIdentifier === undefined || segmentSize === undefined) return undefined;
+  const walDirectory = join(pgdata, capabilities.walDirName);
+  const names = await listWal(walDirectory);
+  const { histories } = await readHistories(walDirectory, names);
+  const written = (await readStarts(walDirectory, names)).filter(
+    (start) => faultOf(start, { systemIdentifier, segmentSize, histories }) === undefined,
+  );
+  return written.at(-1)?.name.text;
+}
+
+/** The last segment, which is not full. */
+async function tailOf(directory: DataDirectory, end: EndOfWal): Promise<string | undefined> {
+  if (end.kind === 'unknown') return lastWritten(directory);
+  // Behind a clean end there is the rest of the checkpoint's record.
+  const at = end.kind === 'clean' ? end.checkpoint + 1n : end.end;
+  return segmentEndingAt(end.timeline, at, layoutOf(directory)).text;
+}
+
 export async function observeUnsent(
   directory: DataDirectory,
   end: EndOfWal,
@@ -48,11 +74,8 @@ export async function observeUnsent(
   const files = ready.map((name): Unsent => {
     return { name: name.text, to: destinationOf(name, own, there, layout.segmentSize), isTail: false };
   });
-  if (isContained || end.kind === 'unknown')
-    return files.filter(({ to }) => !isContained || to === 'archive');
-  // Behind a clean end there is the rest of the checkpoint's record.
-  const at = end.kind === 'clean' ? end.checkpoint + 1n : end.end;
-  const tail = segmentEndingAt(end.timeline, at, layout).text;
-  if (!present.has(tail) || files.some(({ name }) => name === tail)) return files;
+  if (isContained) return files.filter(({ to }) => to === 'archive');
+  const tail = await tailOf(directory, end);
+  if (tail === undefined || !present.has(tail) || files.some(({ name }) => name === tail)) return files;
   return [...files, { name: tail, to: 'diverged', isTail: true }];
 }

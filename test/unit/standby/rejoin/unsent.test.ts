@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { EndOfWal } from '../../../../src/standby/follow/end-of-wal.ts';
 import type { OwnPlace } from '../../../../src/standby/follow/lineage.ts';
 import { observeUnsent } from '../../../../src/standby/rejoin/unsent.ts';
+import { buildWal } from '../../../harness/wal.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 import { controlFile, dataDirectory } from '../standby-facts.ts';
 
@@ -64,6 +65,33 @@ describe('the WAL of a former primary that the new one may lack', () => {
     const clean: EndOfWal = { kind: 'clean', timeline: 1, checkpoint: 0x5000028n };
     expect(await observeUnsent(former([segment(4)], present), clean, own, there, true)).toEqual([
       { name: segment(4), to: 'archive', isTail: false },
+    ]);
+  });
+
+  test('has a last segment also where nothing shows its end, as before the first checkpoint of a promotion', async () => {
+    const segmentBytes = 1024 * 1024;
+    const [full, last, reused] = [5, 6, 7].map((number) => segment(number).replace('1', '2')) as [
+      string,
+      string,
+      string,
+    ];
+    const crashedSoon = former([full], [full, last, reused, segment(4), segment(5)]);
+    const directory = {
+      ...crashedSoon,
+      control: controlFile({ state: 'in-production', walSegmentSize: segmentBytes }),
+    };
+    const write = (name: string, headerSegment?: bigint) => {
+      const spec = { name, systemIdentifier: 1n, version: '15', segmentBytes };
+      const bytes = buildWal(headerSegment === undefined ? spec : { ...spec, headerSegment });
+      writeFileSync(join(directory.pgdata, 'pg_wal', name), bytes);
+    };
+    for (const name of [full, last]) write(name);
+    write(reused, 3n);
+    const end: EndOfWal = { kind: 'unknown', timeline: 1, reason: 'x' };
+    const files = await observeUnsent(directory, end, { ...own, unknown: 'x' }, there, false);
+    expect(files).toEqual([
+      { name: full, to: 'diverged', isTail: false },
+      { name: last, to: 'diverged', isTail: true },
     ]);
   });
 });
