@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { writeScript } from '../harness/host.ts';
 import type { Primary } from '../harness/primary.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
@@ -78,5 +79,26 @@ describe('--may-start', () => {
     expectExit(missing, 0);
     expect(existsSync(join(primary.pgdata, 'postmaster.pid'))).toBe(false);
     first.sshd.thaw();
+  });
+
+  test('is no answer of a standby that does not say whether it is being promoted', async ({ world }) => {
+    const primary = await world.startPrimary({
+      slaves: ['standby1'],
+      ini: { start_probe_timeout: 8, start_unseen: 'refuse' },
+      start: false,
+    });
+    const host = await world.host('standby1');
+    const released = join(host.directory, 'released');
+    const hangs = writeScript(host, 'cmd_standby', `until [ -e '${released}' ]; do sleep 0.1; done`);
+    const control = readFileSync(join(primary.pgdata, 'global', 'pg_control'));
+    mkdirSync(host.archiveDir, { mode: 0o700 });
+    writeFileSync(
+      join(host.archiveDir, '.pitrtools'),
+      `system_identifier: ${control.readBigUInt64LE()}\nstandby: x\nprogram: ${hangs}\nini: /etc/x.ini\n`,
+    );
+    const refused = await ask(world, primary);
+    writeFileSync(released, '');
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('standby standby1 could not say whether it is being promoted: ');
   });
 });

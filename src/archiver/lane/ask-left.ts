@@ -18,26 +18,31 @@ export type LeftAnswer =
       readonly sentinel: Sentinel;
       /** A change of roles that takes the primary's role there is under way, and has perhaps not declared it yet. */
       readonly takesRole: 'failover' | 'switchover' | undefined;
+      /** Why its cmd_standby did not say that in time: a host that is being promoted may be slow to answer. */
+      readonly unsaid?: string;
     }
   /** It was reached, and has no archive of this cluster. */
   | { readonly kind: 'no-archive'; readonly reason: string }
   | { readonly kind: 'silent'; readonly reason: string };
 
-async function takesRole(
+type Role = Pick<Extract<LeftAnswer, { kind: 'answered' }>, 'takesRole' | 'unsaid'>;
+
+async function askRole(
   { log }: ArchiverDeps,
   { name }: Lane,
   shell: RemoteShell,
   { command }: Sentinel,
   limitMs: number,
-): Promise<'failover' | 'switchover' | undefined> {
-  if (command === undefined) return undefined;
+): Promise<Role> {
+  if (command === undefined) return { takesRole: undefined };
   const result = await callVerb(shell, command, 'status', {}, limitMs);
   if (result.kind === 'answered') {
-    if (result.answer.takesRole !== true) return undefined;
-    return result.answer.switchover === undefined ? 'failover' : 'switchover';
+    if (result.answer.takesRole !== true) return { takesRole: undefined };
+    return { takesRole: result.answer.switchover === undefined ? 'failover' : 'switchover' };
   }
   log.debug(`standby ${name} does not say whether a failover is under way there: ${result.reason}`);
-  return undefined;
+  // A cmd_standby that cannot be called promotes nothing either.
+  return result.kind === 'lost' ? { takesRole: undefined, unsaid: result.reason } : { takesRole: undefined };
 }
 
 async function askThere(
@@ -56,7 +61,7 @@ async function askThere(
   return {
     kind: 'answered',
     sentinel,
-    takesRole: await takesRole(deps, lane, shell, sentinel, leftMs()),
+    ...(await askRole(deps, lane, shell, sentinel, leftMs())),
   };
 }
 

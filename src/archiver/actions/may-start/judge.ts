@@ -85,9 +85,16 @@ function takingRole({ name, answer }: Asked): StartVerdict | undefined {
 
 function warningOf({ name, answer }: Asked): readonly string[] {
   if (answer.kind !== 'answered') return [`standby ${name} could not say it: ${answer.reason}`];
+  if (answer.unsaid !== undefined)
+    return [`standby ${name} could not say whether it is being promoted: ${answer.unsaid}`];
   const { promotedAtTimeline: promoted } = answer.sentinel;
   if (promoted === undefined) return [];
   return [`${name} was promoted, at timeline ${promoted}, and has not taken the primary's role`];
+}
+
+/** It knows of its archive and of its server that no failover has taken the role. */
+export function hasSaid(answer: LeftAnswer): boolean {
+  return answer.kind === 'answered' && answer.unsaid === undefined;
 }
 
 export function judgeStart({ cluster, asked, own }: StartFacts): StartVerdict {
@@ -101,7 +108,7 @@ export function judgeStart({ cluster, asked, own }: StartFacts): StartVerdict {
     if (verdict !== undefined) return verdict;
   }
   const warnings = asked.flatMap(warningOf);
-  const names = asked.filter(({ answer }) => answer.kind === 'answered').map(({ name }) => name);
+  const names = asked.filter(({ answer }) => hasSaid(answer)).map(({ name }) => name);
   if (names.length === 0) return { kind: 'unseen', reasons: warnings };
   return {
     kind: 'allowed',

@@ -8,7 +8,7 @@ import { type Lane, lanesOf } from '../../lane/lane.ts';
 import { restoredFor } from '../../lane/left-state.ts';
 import { readLaneState } from '../../lane/state.ts';
 import { findOwnArchive } from '../../wal/own-archive.ts';
-import { type Asked, judgeStart, type StartVerdict } from './judge.ts';
+import { type Asked, hasSaid, judgeStart, type StartVerdict } from './judge.ts';
 import { forgetRefusal, isRefusalNew, noteRefusal } from './notified.ts';
 import { observeCondition, type OwnCluster } from './own-cluster.ts';
 
@@ -40,7 +40,7 @@ async function askAll(deps: ArchiverDeps, { systemIdentifier }: OwnCluster): Pro
   const ask = async (lane: Lane): Promise<LeftAnswer> => {
     for (;;) {
       const answer = await askLeft(deps, lane, systemIdentifier, endMs);
-      isAnswered ||= answer.kind === 'answered';
+      isAnswered ||= hasSaid(answer);
       if (answer.kind !== 'silent' || isAnswered || endMs - deps.monotonicMs() < 2 * retryMs) return answer;
       await deps.pause(retryMs);
     }

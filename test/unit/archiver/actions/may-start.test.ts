@@ -84,6 +84,22 @@ describe('whether a primary may start', () => {
     });
   });
 
+  test('is unseen if a standby does not say whether it is being promoted, unless it knows a mark', () => {
+    const unsaid = (left: readonly LeftTimeline[]) => {
+      const { answer, ...rest } = asked('b', left);
+      return { ...rest, answer: { ...answer, unsaid: 'no answer within 5 s' } } as Asked;
+    };
+    expect(judged(unsaid([]))).toEqual({
+      kind: 'unseen',
+      reasons: ['standby b could not say whether it is being promoted: no answer within 5 s'],
+    });
+    expect(judged(unsaid([fork])).kind).toBe('refused');
+    expect(judged(unsaid([]), asked('a', []))).toMatchObject({
+      kind: 'allowed',
+      reason: 'timeline 2 was not left, as a says',
+    });
+  });
+
   test('is unseen if nobody could say it, unless the files here know it', () => {
     const nobody = asked('a', [], silent);
     expect(judged(nobody)).toEqual({
