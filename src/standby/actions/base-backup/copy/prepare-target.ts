@@ -7,10 +7,13 @@ import { localPath, type PlannedDirectory, type SurveyedRoot } from './planned-f
 
 const filesPerBreath = 2000;
 
+/** In seconds since 1970: no file of a primary has this time. */
+const impossibleTime = 0.5;
+
 /** Resets the times of files whose times prove nothing, so that rsync compares their contents. */
 async function distrustTimes(target: string, paths: readonly string[]): Promise<void> {
   for (const [index, path] of paths.entries()) {
-    utimesSync(localPath(target, path), 0, 0);
+    utimesSync(localPath(target, path), impossibleTime, impossibleTime);
     if ((index + 1) % filesPerBreath === 0) await breathe();
   }
 }
