@@ -9,6 +9,7 @@ import {
   removeDurably,
 } from '../../../../system/durable.ts';
 import { removeTree, rename, symlink, unlink } from '../../../../system/files.ts';
+import { mountsBelow } from '../../../../system/mounts.ts';
 import { readPostmaster } from '../../../../system/postmaster.ts';
 import { recordFileName } from '../../../../system/stopped-for.ts';
 import { type BackupRecord, writeRecord } from '../../../host/backup-record/record.ts';
@@ -173,9 +174,10 @@ export async function putControlInPlace(
   await removeDurably(incomplete);
 }
 
-/** The directories that must be flushed: a WAL directory may be a link to another file system. */
+/** The directories that must be flushed: a WAL directory may be a link to another file system, and any directory its root. */
 export async function copiedRoots({ facts }: BackupContext): Promise<readonly string[]> {
   const wal = join(facts.place.pgdata, facts.primary.capabilities.walDirName);
   const walTarget = await readlink(wal).catch(() => undefined);
-  return [...filledDirectories(facts.place), ...(walTarget === undefined ? [] : [wal])];
+  const roots = [...filledDirectories(facts.place), ...(walTarget === undefined ? [] : [wal])];
+  return [...roots, ...(await mountsBelow(roots))];
 }
