@@ -80,7 +80,7 @@ test('warnings show the file and the line', async () => {
 test.each(programs)('$name: only a regular file of a person is read', async ({ read, good }) => {
   const long = iniFile(`${good}# ${'x'.repeat(1024 * 1024)}\n`);
   const pipe = `${long}.pipe`;
-  execFileSync('mkfifo', [pipe]);
+  execFileSync('sh', ['-c', 'mkfifo "$1"', 'sh', pipe]);
   await expect(read(long)).rejects.toMatchObject({
     detail: expect.stringContaining('no INI file is larger than 1 MB') as string,
     exitCode: exitCodes.configuration,
