@@ -62,24 +62,30 @@ async function debianClusters(): Promise<readonly FoundCluster[]> {
   return found;
 }
 
-/** Where PGDG's packages and a `make install` have it, where the environment says, and where a server runs. */
-async function otherDirectories(): Promise<readonly string[]> {
+/**
+ * The named one, even if no server runs there; where PGDG's packages and a `make install` have it, where the environment
+ * says, and where a server runs.
+ */
+async function otherDirectories(wanted: string | undefined): Promise<readonly string[]> {
   const pgdg = (await namesIn('/var/lib/pgsql')).map((major) => join('/var/lib/pgsql', major, 'data'));
   const named = process.env['PGDATA'];
   const usual = ['/var/lib/pgsql/data', '/usr/local/pgsql/data', ...pgdg];
   const likely = [...(named === undefined ? [] : [named]), ...usual];
   const running = await runningDataDirectories();
   const isCluster = async (path: string) => (await textOf(join(path, 'PG_VERSION'))) !== undefined;
-  const found: string[] = [...running];
+  // First, because the process of a server shows its directory without symbolic links.
+  const found: string[] = wanted?.startsWith('/') === true && (await isCluster(wanted)) ? [wanted] : [];
+  found.push(...running);
   for (const path of likely) if (path.startsWith('/') && (await isCluster(path))) found.push(path);
   return found;
 }
 
-export async function findClusters(): Promise<readonly FoundCluster[]> {
+/** @param wanted the name or the data directory of the cluster that is meant, if that is known */
+export async function findClusters(wanted?: string): Promise<readonly FoundCluster[]> {
   const found = [...(await debianClusters())];
   const realOf = (path: string) => realpath(path).catch(() => path);
   const seen = new Set(await Promise.all(found.map(({ pgdata }) => realOf(pgdata))));
-  for (const path of await otherDirectories()) {
+  for (const path of await otherDirectories(wanted)) {
     const real = await realOf(path);
     if (!seen.has(real)) found.push(await describe(path));
     seen.add(real);

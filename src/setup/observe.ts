@@ -134,7 +134,7 @@ async function findCluster(
   wanted: string | undefined,
   command: string,
 ): Promise<{ readonly cluster: FoundCluster | undefined; readonly count: number }> {
-  const found = await findClusters();
+  const found = await findClusters(wanted);
   const me = process.getuid?.();
   const chosen = chooseCluster({ found, wanted, me, command });
   const isNamed = chosen === undefined && wanted?.startsWith('/') === true;

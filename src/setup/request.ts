@@ -1,4 +1,5 @@
 /** The command line of --setup, which both programs have. */
+import { resolve } from 'node:path';
 import { readStandbyNames } from '../config/name-values.ts';
 import { readPath } from '../config/path-values.ts';
 import { usageError } from '../errors.ts';
@@ -117,7 +118,8 @@ export function setupRequest(
     role,
     iniFile,
     others,
-    cluster,
+    // A slash at its end would make it another name.
+    cluster: cluster?.startsWith('/') === true ? resolve(cluster) : cluster,
     archive: archive === undefined ? undefined : directoryOf(archive),
     authorize: (authorize ?? []).map(keyOf),
     apply: options.apply === true,

@@ -1,5 +1,8 @@
-import { describe, expect, test } from 'vitest';
-import { chooseCluster, type FoundCluster } from '../../../src/setup/cluster.ts';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { chooseCluster, findClusters, type FoundCluster } from '../../../src/setup/cluster.ts';
 
 const cluster = (name: string, owner: number | undefined): FoundCluster => ({
   pgdata: `/var/lib/postgresql/${name}`,
@@ -37,5 +40,21 @@ describe('the cluster that --setup is about', () => {
 
   test('is refused if it is that of another user', () => {
     expect(() => choose([foreign])).toThrow(/15\/theirs.* belongs to user 7, and this is run by user 101/);
+  });
+});
+
+describe('the clusters of this host', () => {
+  test('have the named data directory among them, by its name, although no server runs there', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pitrtools-clusters-'));
+    onTestFinished(() => {
+      rmSync(directory, { recursive: true });
+    });
+    mkdirSync(join(directory, 'real'));
+    writeFileSync(join(directory, 'real', 'PG_VERSION'), '15\n');
+    const named = join(directory, 'named');
+    symlinkSync('real', named);
+    expect(await findClusters(named)).toContainEqual(expect.objectContaining({ pgdata: named, major: '15' }));
+    const none = (await findClusters(directory)).filter(({ pgdata }) => pgdata.startsWith(directory));
+    expect(none).toEqual([]);
   });
 });
