@@ -8,6 +8,11 @@ import type { SetupRole } from './request.ts';
 /** Plain words need no quotes. */
 export const typedWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : shellQuote(word));
 
+/** The name under which ssh notes the key of a host: without a port if that is the usual one. */
+export function knownHostName({ host, port }: HostAddress): string {
+  return port === undefined || port === 22 ? host : `[${host}]:${port}`;
+}
+
 type Program = 'cmd_archiver' | 'cmd_standby';
 
 /** How a program is called, on this host and on the others: the INI files are at the same place there. */

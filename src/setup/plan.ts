@@ -2,7 +2,7 @@
 import { refusal, usageError } from '../errors.ts';
 import { addressText } from '../host-address.ts';
 import { authorizedLine } from './authorized.ts';
-import { callOf, hostFlags, typedWord } from './commands.ts';
+import { callOf, hostFlags, knownHostName, typedWord } from './commands.ts';
 import type { HostFacts, SetupFacts } from './facts.ts';
 import { planInis } from './plan-inis.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
@@ -43,7 +43,6 @@ function planLogin(facts: SetupFacts, host: HostFacts): Plan {
   const keys = ownKeyList(facts);
   const { login } = host;
   const address = { host: host.host, port: host.port };
-  const name = host.port === undefined ? host.host : `[${host.host}]:${host.port}`;
   switch (login.kind) {
     case 'in':
     case 'no-key':
@@ -54,7 +53,7 @@ function planLogin(facts: SetupFacts, host: HostFacts): Plan {
       return todo(
         'here',
         `the host key of ${host.host} is not the pinned one: it was changed there, or another host answers (${login.reason}). If it was changed on purpose:`,
-        `ssh-keygen -f ${typedWord(places.knownHosts)} -R ${typedWord(name)}`,
+        `ssh-keygen -f ${typedWord(places.knownHosts)} -R ${typedWord(knownHostName(address))}`,
       );
     case 'denied':
       if (keys.length === 0) return nothing;

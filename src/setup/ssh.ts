@@ -1,13 +1,14 @@
 /** Our own keys and the host keys of the others: what ssh says of them, and making them. */
 import { join } from 'node:path';
 import { PitrError } from '../errors.ts';
-import { addressText, type HostAddress } from '../host-address.ts';
+import type { HostAddress } from '../host-address.ts';
 import { describeResult, type RunCommand, succeeded } from '../system/command.ts';
 import { ensureDirectory, readIfExists, writeDurably } from '../system/durable.ts';
 import { removeFile, rename, withTemporaryDirectory } from '../system/files.ts';
 import { quoted } from '../system/printable.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
 import type { RemoteShell, SshTarget } from '../system/ssh.ts';
+import { knownHostName, typedWord } from './commands.ts';
 import type { Login } from './facts.ts';
 import { type Places, sshWords } from './places.ts';
 import {
@@ -171,7 +172,7 @@ export async function pinHost(
   if (/HOST IDENTIFICATION HAS CHANGED/.test(compared.said))
     throw new PitrError(`the host key of ${address.host} is not the one in ~/.ssh/known_hosts`, {
       detail: quoted(compared.said, 1000),
-      hint: `It was changed there, or another host answers. If it was changed on purpose: ssh-keygen -R ${addressText(address)}`,
+      hint: `It was changed there, or another host answers. If it was changed on purpose: ssh-keygen -R ${typedWord(knownHostName(address))}`,
     });
   const asked = compared.lines === '' ? await askHostKey(run, address, user, []) : compared;
   if (asked.lines === '')
