@@ -25,7 +25,7 @@ import { observeHosts, portIn } from './hosts.ts';
 import { defaultArchive, type Places, placesOf, queueDirectoryFor } from './places.ts';
 import type { OwnKeys } from './public-key.ts';
 import type { SetupRequest } from './request.ts';
-import { observeServer } from './server.ts';
+import { observeServer, withoutLinks } from './server.ts';
 import { readOwnKeys } from './ssh.ts';
 
 async function textOf(path: string): Promise<string | undefined> {
@@ -257,7 +257,8 @@ async function noted(archive: string | undefined, { queueDirectory }: FromIni) {
 async function filesOf(around: Surroundings, server: ServerFacts) {
   const { cluster, places } = around;
   const conf = (await isReadable(cluster.configFile)) ? await textOf(cluster.configFile) : undefined;
-  const confFile = conf === undefined ? undefined : confFileOf(cluster.configFile, conf);
+  const ownFile = conf === undefined ? undefined : confFileOf(cluster.configFile, conf);
+  const confFile = ownFile === undefined ? undefined : await withoutLinks(ownFile);
   const hbaFile = server.kind === 'seen' ? server.hbaFile : join(dirname(cluster.configFile), 'pg_hba.conf');
   const autoConf = await textOf(join(cluster.pgdata, 'postgresql.auto.conf')).catch(() => undefined);
   return {

@@ -1,5 +1,6 @@
 /** The server of this host, as it answers over its socket. */
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { findHelpers, installedHelpersSql } from '../postgres/backup-sql.ts';
 import type { Capabilities } from '../postgres/capabilities.ts';
 import { readRoleState, type RoleState, roleStateSql } from '../postgres/standby-role.ts';
@@ -25,8 +26,19 @@ const settingsSql = `SELECT name::text AS name, CASE WHEN name = 'archive_comman
 async function askSettings(sql: LocalSql): Promise<CurrentSettings> {
   const rows = rowsOf(await sql(settingsSql));
   return new Map(
-    rows.map(([name = '', value = '', context = '', file = '']) => [name, { value, context, file }]),
+    await Promise.all(
+      rows.map(async ([name = '', value = '', context = '', file = '']) => {
+        const place = file === '' ? '' : await withoutLinks(file);
+        return [name, { value, context, file: place }] as const;
+      }),
+    ),
   );
+}
+
+/** A file by the directory in which it really is: the server and we may have come there by different links. */
+export async function withoutLinks(file: string): Promise<string> {
+  const directory = dirname(file);
+  return join(await realpath(directory).catch(() => directory), basename(file));
 }
 
 async function askRole(sql: LocalSql, role: string): Promise<RoleState> {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -49,6 +49,25 @@ describe.each(newestMajors())(
       expect(second.stdout).not.toContain('restart');
       expect(second.stdout).not.toMatch(/^\d+\. /m);
       expect(await primary.value('SHOW archive_command')).toContain(`-C ${ini} -F %p`);
+    });
+
+    test('knows its own file again where a symbolic link leads to the data directory', async ({ world }) => {
+      const fresh = { archive_mode: false, archive_command: undefined };
+      const primary = await world.startPrimary({ settings: fresh });
+      const beta = await world.host('beta');
+      mkdirSync(join(primary.pgdata, 'conf.d'));
+      appendFileSync(join(primary.pgdata, 'postgresql.conf'), "\ninclude_dir = 'conf.d'\n");
+      const link = join(primary.host.directory, 'link');
+      symlinkSync(primary.pgdata, link);
+      const ini = join(primary.host.directory, 'own', 'cmd_archiver.ini');
+      const address = `${beta.address}:${beta.sshd.port}`;
+      const flags = ['--setup', '--cluster', link, '--archive', beta.archiveDir, '--standby', address];
+      const first = await world.cmdArchiver(primary, [...flags, '--apply'], { ini });
+      expectExit(first, 8);
+      expect(first.stdout).not.toContain('this had no effect');
+      const written = readFileSync(join(primary.pgdata, 'conf.d', 'pitrtools.conf'), 'utf8');
+      expect(written).toMatch(/^archive_mode = /m);
+      expect(written).toMatch(/^archive_command = /m);
     });
   },
 );
