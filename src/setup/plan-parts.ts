@@ -11,7 +11,6 @@ export type SetupStep =
   | {
       readonly kind: 'write-hba';
       readonly path: string;
-      readonly text: string;
       readonly lines: readonly string[];
     }
   | { readonly kind: 'alter-system'; readonly statements: readonly string[] }

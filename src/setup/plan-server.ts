@@ -4,7 +4,7 @@ import { isWithin } from '../config/path-values.ts';
 import { settingLine, sqlLiteral } from '../postgres/quoting.ts';
 import { serverCommand } from './commands.ts';
 import type { SetupFacts } from './facts.ts';
-import { hbaLines, missingHbaLines, withHbaLines } from './hba-block.ts';
+import { hbaLines, missingHbaLines } from './hba-block.ts';
 import { judgeText } from './own-file.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
 import {
@@ -107,8 +107,7 @@ function planHba(facts: SetupFacts): Plan {
   if (text === undefined) return nothing;
   const missing = missingHbaLines(text, lines);
   if (missing.length === 0) return nothing;
-  if (request.apply)
-    return steps({ kind: 'write-hba', path, text: withHbaLines(text, lines), lines: missing });
+  if (request.apply) return steps({ kind: 'write-hba', path, lines: missing });
   return todo('here', `pg_hba.conf needs these lines at its top (${path}), ${applyHint}`, ...missing);
 }
 

@@ -1,5 +1,5 @@
 /** The steps of --setup: how each is said, and how it is carried out. */
-import { realpath, stat } from 'node:fs/promises';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, PitrError, unreachable } from '../errors.ts';
 import { addressText } from '../host-address.ts';
@@ -13,6 +13,7 @@ import { withPsql } from '../system/psql.ts';
 import { authorizedLine, programFor } from './authorized.ts';
 import { authorizeHere, sendKeys } from './authorized-keys.ts';
 import type { SetupFacts } from './facts.ts';
+import { withHbaLines } from './hba-block.ts';
 import type { SetupStep } from './plan-parts.ts';
 import { psqlThere } from './primary-there.ts';
 import { keyText, type PublicKey } from './public-key.ts';
@@ -88,11 +89,12 @@ async function makeRole(deps: ProgramDeps, facts: SetupFacts, role: string, wher
   if (login.kind !== 'in') throw new PitrError(`the connection to ${address.host} was lost`);
 }
 
-/** A file of PostgreSQL keeps its mode; a link to it stays one. */
-async function replaceText(path: string, text: string): Promise<void> {
+/** A file of PostgreSQL keeps its mode, and its other bytes, in whatever encoding they are; a link to it stays one. */
+async function writeHba(path: string, lines: readonly string[]): Promise<void> {
   const real = await realpath(path);
   const { mode } = await stat(real);
-  await writeDurably(real, text, mode & 0o777);
+  const text = await readFile(real, 'latin1');
+  await writeDurably(real, Buffer.from(withHbaLines(text, lines), 'latin1'), mode & 0o777);
 }
 
 async function pin(deps: ProgramDeps, facts: SetupFacts, step: Extract<SetupStep, { kind: 'pin-host' }>) {
@@ -178,7 +180,7 @@ export async function runStep(deps: ProgramDeps, facts: SetupFacts, step: SetupS
     case 'write-file':
       return write(step);
     case 'write-hba':
-      return replaceText(step.path, step.text);
+      return writeHba(step.path, step.lines);
     case 'alter-system':
       return sqlHere(facts, step.statements);
     case 'install-helpers':

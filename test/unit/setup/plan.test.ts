@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
 import type { HostFacts, ServerFacts, SetupFacts } from '../../../src/setup/facts.ts';
+import { withHbaLines } from '../../../src/setup/hba-block.ts';
 import { placesOf } from '../../../src/setup/places.ts';
 import { planSetup } from '../../../src/setup/plan.ts';
 import type { Plan } from '../../../src/setup/plan-parts.ts';
@@ -108,7 +109,9 @@ const lines = ({ todos }: Plan) => todos.flatMap((todo) => [`${todo.where}: ${to
 function written(facts: SetupFacts, plan: Plan): SetupFacts {
   const texts = new Map(facts.texts);
   for (const step of plan.steps)
-    if (step.kind === 'write-file' || step.kind === 'write-hba') texts.set(step.path, step.text);
+    if (step.kind === 'write-file') texts.set(step.path, step.text);
+    else if (step.kind === 'write-hba')
+      texts.set(step.path, withHbaLines(texts.get(step.path) ?? '', step.lines));
   return { ...facts, texts };
 }
 
@@ -282,7 +285,9 @@ describe('the plan of --setup on a standby', () => {
       hasArchive: undefined,
     };
     const three = planSetup({ ...seen, hosts: [...seen.hosts, gamma] });
-    const texts = three.steps.flatMap((step) => ('text' in step ? [step.text] : []));
+    const texts = three.steps.flatMap((step) =>
+      step.kind === 'write-file' ? [step.text] : step.kind === 'write-hba' ? step.lines : [],
+    );
     expect(texts.join('')).toContain('slaves: alpha, gamma\n');
     expect(texts.join('')).toMatch(/\[gamma\]\nssh: ssh -p 2222 .*\nr_archivedir: \/srv\/gamma\n/);
     expect(texts.join('')).toContain('host replication +pitrtools 192.0.2.3/32 ');
