@@ -8,7 +8,7 @@ import { planConfiguration } from './plan-server.ts';
 
 const needsApply = 'run this again with --apply';
 
-function planHelpers({ server, helperFile, request, me }: SetupFacts): Plan {
+function planHelpers({ server, helperFile, request, me, programFolder }: SetupFacts): Plan {
   if (server.kind !== 'seen' || server.hasHelpers) return nothing;
   if (helperFile === undefined)
     return todo(
@@ -16,10 +16,13 @@ function planHelpers({ server, helperFile, request, me }: SetupFacts): Plan {
       'the helper functions are not installed, and their files are not found: see doc/helper-sql.md',
     );
   if (request.apply) return steps({ kind: 'install-helpers', file: helperFile });
+  const psql = programFolder === undefined ? 'psql' : `${programFolder}/psql`;
+  // Another server of this host may be the one that psql finds by itself.
+  const at = `-h ${typedWord(server.socketDirectory)} -p ${server.port}`;
   return todo(
     'here',
     `the helper functions are not installed; ${needsApply}, or:`,
-    `psql -U ${me} -d postgres < ${typedWord(helperFile)}`,
+    `${typedWord(psql)} ${at} -U ${me} -d postgres < ${typedWord(helperFile)}`,
   );
 }
 

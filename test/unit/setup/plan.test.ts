@@ -132,7 +132,7 @@ describe('the plan of --setup on a primary', () => {
         "archive_command = '/usr/bin/cmd_archiver -C /etc/pitrtools/cmd_archiver.ini -F %p'",
         "listen_addresses = '*'",
         'host replication +pitrtools 192.0.2.2/32 scram-sha-256',
-        'psql -U postgres -d postgres < /usr/share/pitrtools/cmd_standby.15.sql',
+        'psql -h /var/run/postgresql -p 5432 -U postgres -d postgres < /usr/share/pitrtools/cmd_standby.15.sql',
       ]),
     );
     expect(lines(shown).join()).not.toContain('wal_level');
