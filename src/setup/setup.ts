@@ -10,7 +10,7 @@ import { ensureDirectory, exists, requireMakeable, requireOwnDirectory } from '.
 import { takeLock } from '../system/lock.ts';
 import { newPassword } from '../system/password-verifier.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
-import { callOf, hostFlags } from './commands.ts';
+import { callOf, hostFlags, typedWord } from './commands.ts';
 import type { SetupFacts } from './facts.ts';
 import { observe } from './observe.ts';
 import { isPlainPath, type Places, placesOf } from './places.ts';
@@ -153,15 +153,26 @@ function shownText({ text }: { readonly text: string }): readonly string[] {
     .map((line) => line.replace(/^(repl_db_password: ).*/, '$1…'));
 }
 
-/** The call that continues: until the INI file is there, it names the other hosts. */
-function againText({ request, places, texts, hosts, programs }: AgainFacts): string {
+/** The call that continues: until the INI file is there, it names the other hosts, the cluster and the archive. */
+export function againText({ request, places, texts, hosts, programs }: AgainFacts): string {
   const [program, iniFile] =
     request.role === 'primary'
       ? (['cmd_archiver', places.archiverIni] as const)
       : (['cmd_standby', places.standbyIni] as const);
   const named = request.role === 'primary' ? hosts : hosts.slice(0, 1);
-  const flags = texts.has(iniFile) ? '' : ` ${hostFlags(request.role, named)}`;
-  return `${callOf({ programs, places }, program)} --setup${flags}${request.apply ? ' --apply' : ''}`;
+  const { cluster, archive, force } = request;
+  const flags = [
+    ...(texts.has(iniFile)
+      ? []
+      : [
+          hostFlags(request.role, named),
+          ...(cluster === undefined ? [] : [`--cluster ${typedWord(cluster)}`]),
+          ...(archive === undefined ? [] : [`--archive ${typedWord(archive)}`]),
+        ]),
+    ...(request.apply ? ['--apply'] : []),
+    ...(force === undefined ? [] : [force === true ? '--force' : `--force=${force}`]),
+  ];
+  return [callOf({ programs, places }, program), '--setup', ...flags].join(' ');
 }
 
 type AgainFacts = Pick<SetupFacts, 'request' | 'places' | 'texts' | 'hosts' | 'programs'>;

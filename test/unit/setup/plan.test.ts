@@ -8,6 +8,7 @@ import { planSetup } from '../../../src/setup/plan.ts';
 import type { Plan } from '../../../src/setup/plan-parts.ts';
 import { parsePublicKey } from '../../../src/setup/public-key.ts';
 import type { SetupRequest } from '../../../src/setup/request.ts';
+import { againText } from '../../../src/setup/setup.ts';
 
 const blob = Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from('ssh-ed25519'), Buffer.alloc(36, 7)]);
 const keyFor = (side: string) => {
@@ -302,4 +303,15 @@ describe('the plan of --setup on a standby', () => {
     });
     expect(kinds(sent)).toContain('send-keys');
   });
+});
+
+test('the call that continues has the options that no INI file has yet', () => {
+  const asked = { ...request, cluster: '15/main', archive: '/srv/a b', apply: true } as const;
+  expect(againText({ ...base, request: asked })).toBe(
+    "cmd_archiver --setup --standby beta --cluster 15/main --archive '/srv/a b' --apply",
+  );
+  const texts = new Map([[base.places.archiverIni, '']]);
+  expect(againText({ ...base, texts, request: { ...asked, force: 'foreign' } })).toBe(
+    'cmd_archiver --setup --apply --force=foreign',
+  );
 });
