@@ -69,7 +69,8 @@ async function configurationDirectory(pgdata: string): Promise<string | undefine
 
 async function readable(deps: ArchiverDeps, path: string): Promise<Verdict> {
   const { pgdata } = deps.settings;
-  if (configurationNames.includes(basename(path))) {
+  // Behind a symbolic link, `..` leads to another directory than the words say.
+  if (configurationNames.includes(basename(path)) && !path.split('/').includes('..')) {
     const directory = resolve(dirname(path));
     if (directory === resolve(pgdata) || directory === (await configurationDirectory(pgdata)))
       return undefined;
