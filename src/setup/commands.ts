@@ -36,7 +36,7 @@ interface ServiceCommand {
 
 /** How this host's server is started, stopped or restarted. */
 export function serverCommand(
-  { cluster, hasSystemd }: Pick<SetupFacts, 'cluster' | 'hasSystemd'>,
+  { cluster, hasSystemd, programFolder }: Pick<SetupFacts, 'cluster' | 'hasSystemd' | 'programFolder'>,
   what: 'start' | 'stop' | 'restart',
 ): ServiceCommand {
   const { debianName, pgdata } = cluster;
@@ -47,5 +47,6 @@ export function serverCommand(
   if (debianName !== undefined) return { as: 'me', line: `pg_ctlcluster ${major} ${name} ${what}` };
   if (hasSystemd && pgdg !== undefined) return { as: 'root', line: `systemctl ${what} postgresql-${pgdg}` };
   const mode = what === 'start' ? '' : ' -m fast';
-  return { as: 'me', line: `pg_ctl -D ${typedWord(pgdata)}${mode} ${what}` };
+  const pgCtl = programFolder === undefined ? 'pg_ctl' : typedWord(`${programFolder}/pg_ctl`);
+  return { as: 'me', line: `${pgCtl} -D ${typedWord(pgdata)}${mode} ${what}` };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
+import { serverCommand } from '../../../src/setup/commands.ts';
 import type { HostFacts, ServerFacts, SetupFacts } from '../../../src/setup/facts.ts';
 import { withHbaLines } from '../../../src/setup/hba-block.ts';
 import { placesOf } from '../../../src/setup/places.ts';
@@ -303,6 +304,13 @@ describe('the plan of --setup on a standby', () => {
     });
     expect(kinds(sent)).toContain('send-keys');
   });
+});
+
+test('the commands for a server whose programs are not on the PATH name their directory', () => {
+  const cluster = { ...base.cluster, pgdata: '/srv/data', debianName: undefined };
+  const facts = { ...base, cluster, programFolder: '/opt/pg/bin' };
+  expect(serverCommand(facts, 'restart').line).toBe('/opt/pg/bin/pg_ctl -D /srv/data -m fast restart');
+  expect(lines(planSetup(facts)).join('\n')).toContain('\n/opt/pg/bin/psql -h /var/run/postgresql ');
 });
 
 test('the call that continues has the options that no INI file has yet', () => {
