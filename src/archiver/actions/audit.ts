@@ -82,7 +82,7 @@ async function auditLane(deps: ArchiverDeps, lane: Lane, cluster: Cluster, diges
   const { layout, ranges, refused } = await readLedger(deps, lane.name);
   if (layout === undefined || ranges.length === 0)
     return { kind: 'unknown', reason: 'the ledger records no delivery' };
-  const asked = await askInventory(deps, lane, cluster.systemIdentifier, digests);
+  const asked = await askInventory(deps, lane, cluster.systemIdentifier, digests, { ranges, layout });
   if (asked.kind === 'unknown') return asked;
   const finding = compareLedger(ranges, asked.inventory, layout);
   const content = digests ? await compareContent(deps, cluster, finding, asked.inventory) : undefined;

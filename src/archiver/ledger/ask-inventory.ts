@@ -1,5 +1,5 @@
 /** Asks a standby what its archivedir holds, beside everything that delivers there. */
-import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
+import { formatLsn, parseLsn, segmentContaining, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
 import type { Sentinel } from '../../system/sentinel.ts';
 import type { RemoteShell } from '../../system/ssh.ts';
 import { callVerb } from '../../verbs/call.ts';
@@ -9,9 +9,16 @@ import type { ArchiverDeps } from '../deps.ts';
 import type { Lane } from '../lane/lane.ts';
 import { sshTargetOf } from '../lane/target.ts';
 import type { HeldFile, Inventory } from './judge.ts';
+import { type Range, segmentOf } from './ranges.ts';
 
 /** Node has to start there, and to read each file if digests are asked for. */
 const answerMs = 60_000;
+
+/** The deliveries that are looked for: no more is asked, and no more is kept, whatever the standby answers. */
+interface Wanted {
+  readonly ranges: readonly Range[];
+  readonly layout: WalLayout;
+}
 
 export type Asked =
   | { readonly kind: 'answered'; readonly inventory: Inventory }
@@ -30,13 +37,26 @@ function flawOf(answer: Answer, cluster: string): string | undefined {
   return answer.files === undefined ? 'its archivedir cannot be relied on' : undefined;
 }
 
+function boundsOf({ ranges, layout }: Wanted) {
+  const timelines = new Set(ranges.map(({ timeline }) => timeline));
+  const end = ranges.reduce((most, { last }) => Math.max(most, last), 0);
+  const isWanted = (text: string): boolean => {
+    const name = segmentOf(text, layout);
+    return name !== undefined && timelines.has(name.timeline) && segmentNumber(name, layout) <= end;
+  };
+  const numberAt = (lsn: bigint): number => segmentNumber(segmentContaining(1, lsn, layout), layout);
+  return { end, isWanted, numberAt };
+}
+
 async function askAll(
   shell: RemoteShell,
   command: NonNullable<Sentinel['command']>,
   left: Sentinel['left'],
   cluster: string,
   digests: boolean,
+  wanted: Wanted,
 ): Promise<Asked> {
+  const { end, isWanted, numberAt } = boundsOf(wanted);
   const files = new Map<string, HeldFile>();
   const aside = new Set<string>();
   for (let from = 0n; ;) {
@@ -45,15 +65,16 @@ async function askAll(
     const { answer } = result;
     const flaw = flawOf(answer, cluster);
     if (flaw !== undefined) return unknown(flaw);
-    for (const { name, size, sha256 } of answer.files ?? []) files.set(name, { size, sha256 });
-    for (const name of answer.aside ?? []) aside.add(name);
+    for (const { name, size, sha256 } of answer.files ?? [])
+      if (isWanted(name)) files.set(name, { size, sha256 });
+    for (const name of answer.aside ?? []) if (isWanted(name)) aside.add(name);
     const next = answer.incompleteFrom === undefined ? undefined : parseLsn(answer.incompleteFrom);
-    if (next === undefined) {
+    if (next === undefined || numberAt(next) > end) {
       // The last one: a cleanup between two answers removes only what is older.
       const restartpoint = parseLsn(answer.restartpoint?.lsn ?? formatLsn(0n));
       return { kind: 'answered', inventory: { restartpoint, files, aside, left } };
     }
-    if (next <= from) return unknown('its answers do not come to an end');
+    if (numberAt(next) <= numberAt(from)) return unknown('its answers do not come to an end');
     from = next;
   }
 }
@@ -64,6 +85,7 @@ export async function askInventory(
   lane: Lane,
   cluster: string,
   digests: boolean,
+  wanted: Wanted,
 ): Promise<Asked> {
   const { standby } = lane;
   const limitMs = standby.ssh_timeout * 1000;
@@ -78,7 +100,7 @@ export async function askInventory(
       return unknown(
         'its sentinel does not say how cmd_standby is called there (run cmd_standby -C FILE --cleanup there once)',
       );
-    return askAll(shell, sentinel.command, sentinel.left, cluster, digests);
+    return askAll(shell, sentinel.command, sentinel.left, cluster, digests, wanted);
   });
   return connected.kind === 'used' ? connected.value : unknown(connected.reason);
 }
