@@ -21,7 +21,7 @@ import { checkWalFile, type WalFile, walFileAt } from '../wal/wal-file.ts';
 import { enqueue } from './enqueue.ts';
 import { plainCopy } from './local-copy.ts';
 import { filesInQueue, type QueuedFile } from './queue.ts';
-import { withUnpacked } from './queued-frame.ts';
+import { findDamage, requireFrameTools, withUnpacked } from './queued-frame.ts';
 
 const pidFileName = 'cmd_queue.pid';
 
@@ -98,15 +98,30 @@ interface Queued {
   readonly problem: string | undefined;
 }
 
-/** A frame is of this release, but the note of the cluster may be gone. */
-async function checkQueued(deps: ArchiverDeps, file: QueuedFile, cluster: Cluster): Promise<void> {
+/**
+ * The problem of a file, if it has one. A frame is of this release, but the note of the cluster may be gone. Throws if this
+ * host cannot unpack one that may be good.
+ */
+async function checkQueued(
+  deps: ArchiverDeps,
+  file: QueuedFile,
+  cluster: Cluster,
+): Promise<string | undefined> {
   const { pgdata } = deps.settings;
   const { name, path } = file;
-  if (!file.isFrame) return checkAndFlush(await walFileAt(path, name), cluster, pgdata);
-  await withUnpacked(deps, file, async (plain) =>
-    checkWalFile(await walFileAt(plain, name), cluster, pgdata),
-  );
+  if (!file.isFrame) {
+    const check = async () => checkAndFlush(await walFileAt(path, name), cluster, pgdata);
+    return check().then(() => undefined, messageOf);
+  }
+  const damage = await findDamage(await requireFrameTools(deps, path), path);
+  if (damage?.isCertain === true) return `"${path}" is damaged: ${damage.reason}`;
+  let problem: string | undefined;
+  await withUnpacked(deps, file, async (plain) => {
+    const check = async () => checkWalFile(await walFileAt(plain, name), cluster, pgdata);
+    problem = await check().then(() => undefined, messageOf);
+  });
   await fsyncPath(path);
+  return problem;
 }
 
 async function checkQueue(
@@ -116,8 +131,7 @@ async function checkQueue(
 ): Promise<readonly Queued[]> {
   const checked: Queued[] = [];
   for (const file of await filesInQueue(queue)) {
-    const problem = await checkQueued(deps, file, cluster).then(() => undefined, messageOf);
-    checked.push({ standby, queue, file, problem });
+    checked.push({ standby, queue, file, problem: await checkQueued(deps, file, cluster) });
   }
   if (checked.length > 0) await fsyncPath(queue);
   return checked;

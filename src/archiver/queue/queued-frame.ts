@@ -61,7 +61,9 @@ export async function findDamage({ run, zstd }: FrameTools, path: string): Promi
   if (read.kind === 'none') return { reason: read.reason, isCertain: true };
   const result = await run({ program: zstd, args: ['-q', '-t', '--', path] }, { limitMs });
   if (succeeded(result)) return undefined;
-  return { reason: `zstd: ${describeResult(result)}`, isCertain: result.kind === 'exited' };
+  // 126 and 127: it could not be started.
+  const isCertain = result.kind === 'exited' && result.code < 126;
+  return { reason: `zstd: ${describeResult(result)}`, isCertain };
 }
 
 /** SHA-256 of its content, for messages; undefined where it cannot be determined. */
