@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { messageOf } from '../../errors.ts';
 import { nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
+import { parseWalName } from '../../postgres/wal-name.ts';
 import { readJournal, type RefusedLine } from '../../system/journal.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { laneOf, lanesOf } from '../lane/lane.ts';
@@ -63,22 +64,31 @@ type Numbers = Pick<Range, 'timeline' | 'first' | 'last'>;
 /** A stretch of WAL with the reason why it was not delivered. */
 type Explained = Numbers & { readonly why: Why };
 
+/** The first or the last lost file. It may have a name of its own, which stands for its place among the segments. */
+function placeOf(
+  text: string | undefined,
+  layout: WalLayout,
+): { readonly timeline: number; readonly number: number } | undefined {
+  const name = parseWalName(text ?? '');
+  if (name.kind === 'history') return { timeline: name.timeline, number: 0 };
+  const segment = segmentOf('segment' in name ? name.segment.text : name.text, layout);
+  return segment && { timeline: segment.timeline, number: segmentNumber(segment, layout) };
+}
+
 function explained(
   first: string | undefined,
   last: string | undefined,
   why: Why,
   layout: WalLayout,
 ): readonly Explained[] {
-  const [from, to] = [segmentOf(first ?? '', layout), segmentOf(last ?? '', layout)];
+  const [from, to] = [placeOf(first, layout), placeOf(last, layout)];
   if (from === undefined || to === undefined) return [];
-  if (from.timeline === to.timeline) {
-    const numbers = { first: segmentNumber(from, layout), last: segmentNumber(to, layout) };
-    return [{ timeline: from.timeline, ...numbers, why }];
-  }
+  if (from.timeline === to.timeline)
+    return [{ timeline: from.timeline, first: from.number, last: to.number, why }];
   // The standby was abandoned across a promotion.
   return [
-    { timeline: from.timeline, first: segmentNumber(from, layout), last: Infinity, why },
-    { timeline: to.timeline, first: 0, last: segmentNumber(to, layout), why },
+    { timeline: from.timeline, first: from.number, last: Infinity, why },
+    { timeline: to.timeline, first: 0, last: to.number, why },
   ];
 }
 

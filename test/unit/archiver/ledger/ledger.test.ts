@@ -242,6 +242,23 @@ describe('events', () => {
     ]);
   });
 
+  test.each([
+    ['begins with a history file', ['00000002.history', segment(3, 2), segment(4, 2)]],
+    [
+      'ends with the file of a base backup',
+      [3, 4].map((number) => segment(number, 2)).concat(`${segment(4, 2)}.00000028.backup`),
+    ],
+  ])('so does one of which the lost WAL %s', async (_, names) => {
+    const { deps, lane, deliver, read } = stage();
+    await deliver([segment(2, 2)]);
+    await abandonLane(deps, lane(), { by: 'operator', names });
+    await resumeLane(deps, lane(), await readLaneState(lane()), 'a request');
+    await deliver([segment(5, 2)]);
+    expect((await read()).missing).toMatchObject([
+      { first: segment(3, 2), last: segment(4, 2), why: 'abandoned' },
+    ]);
+  });
+
   test('files with names of their own are noted once', async () => {
     const { deliver, read } = stage();
     await deliver(['00000002.history', `${segment(3)}.00000028.backup`, `${segment(3)}.partial`]);
