@@ -115,8 +115,11 @@ export async function notePromotion(
   course: NotedCourse = {},
 ): Promise<void> {
   const before = await readHistory(deps).catch(() => undefined);
-  const isNoted = before?.entries.some((event) => event.kind === 'promoted' && event.timeline === timeline);
-  if (timeline !== undefined && isNoted === true) return;
+  const entries = before?.entries ?? [];
+  // A new base backup may lead to a timeline of the same number.
+  const since = entries.slice(entries.findLastIndex(({ kind }) => kind === 'base-backup') + 1);
+  const isNoted = since.some((event) => event.kind === 'promoted' && event.timeline === timeline);
+  if (timeline !== undefined && isNoted) return;
   const onto = timeline === undefined ? {} : { timeline };
   await noteHistory(deps, { kind: 'promoted', by, primary, ...onto, ...course });
 }

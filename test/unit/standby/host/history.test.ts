@@ -50,6 +50,14 @@ test('a run that finishes an earlier one notes no second promotion to the same t
   expect(await kinds()).toEqual(['promoted', 'promoted', 'promoted']);
 });
 
+test('the same timeline is noted again after a new base backup', async () => {
+  const { deps, kinds } = stage();
+  await notePromotion(deps, 'recovery', 'alpha', 2);
+  await noteHistory(deps, { kind: 'base-backup', label: 'l', startLsn: '0/2000028' });
+  await notePromotion(deps, 'recovery', 'alpha', 2);
+  expect(await kinds()).toEqual(['promoted', 'base-backup', 'promoted']);
+});
+
 test('runs at the same time lose no entry', async () => {
   const { deps, kinds } = stage();
   await Promise.all(Array.from({ length: 5 }, () => noteHistory(deps, { kind: 'standby-started' })));
