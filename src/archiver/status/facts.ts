@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { type DiskFacts, diskSamples, observeDisks, withForecast } from '../../status/disks.ts';
-import { derive, type Fact, look, type LookDeps, NotKnown, valueOf } from '../../status/fact.ts';
+import {
+  conclude,
+  derive,
+  type Fact,
+  known,
+  look,
+  type LookDeps,
+  NotKnown,
+  valueOf,
+} from '../../status/fact.ts';
 import { noSamples, sample, type Samples } from '../../status/samples.ts';
 import { trendOf } from '../../status/trend.ts';
 import { systemErrorCode } from '../../system/durable.ts';
@@ -122,12 +131,31 @@ async function observeQueue(deps: ArchiverDeps, { queue }: Lane): Promise<Backlo
   return { files: names.size, bytes, oldest: await oldestOf(deps, first) };
 }
 
+const wordsOf = ({ application, address, hostname }: Receiver): readonly string[] =>
+  [application, address, hostname].filter((word) => word !== '');
+
+/** A host's name may come with a domain, or with another one. */
+function isAlike(name: string, word: string): boolean {
+  const short = (each: string): string => (/^[\d.:]+$/.test(each) ? each : (each.split('.')[0] ?? each));
+  return short(name) === short(word);
+}
+
 /** A receiver gives its host's name as its application_name, or its address is the standby's name. */
-function isReceiverOf(name: string, { application, address, hostname }: Receiver): boolean {
-  const short = (word: string): string => (/^[\d.:]+$/.test(word) ? word : (word.split('.')[0] ?? word));
-  return [application, address, hostname].some(
-    (word) => word !== '' && (word === name || short(word) === short(name)),
+export function receiverOf(
+  name: string,
+  standbys: readonly string[],
+  receivers: readonly Receiver[],
+): Receiver | undefined {
+  const streams = receivers.filter(({ state }) => state !== 'backup');
+  const own = streams.find((one) => wordsOf(one).includes(name));
+  if (own !== undefined) return own;
+  const alike = (standby: string, one: Receiver) => wordsOf(one).some((word) => isAlike(standby, word));
+  const found = streams.find(
+    (one) => alike(name, one) && !standbys.some((standby) => wordsOf(one).includes(standby)),
   );
+  const other = found && standbys.find((standby) => standby !== name && alike(standby, found));
+  if (other === undefined) return found;
+  throw new NotKnown(`a receiver may be that of ${name} or of ${other}, by its name`);
 }
 
 export async function observeCondition({ settings }: ArchiverDeps, lane: Lane): Promise<LaneCondition> {
@@ -166,10 +194,13 @@ async function observeLane(
   return { name: lane.name, state, queue, live, clock };
 }
 
-function withStream(lane: LaneFacts, receivers: Fact<readonly Receiver[]>): StandbyFacts {
-  const stream = derive(receivers, (all) =>
-    all.find((one) => one.state !== 'backup' && isReceiverOf(lane.name, one)),
-  );
+function withStream(
+  deps: StatusDeps,
+  lane: LaneFacts,
+  standbys: readonly string[],
+  receivers: Fact<readonly Receiver[]>,
+): StandbyFacts {
+  const stream = conclude(deps, () => receiverOf(lane.name, standbys, known(receivers)));
   return { ...lane, stream };
 }
 
@@ -223,6 +254,7 @@ export async function observeArchiver(
   const sampled = await look(last, () => sample(deps, join(layout.privateDirectory, 'samples.json'), values));
   const samples = valueOf(sampled) ?? noSamples;
   const nowMs = deps.monotonicMs();
+  const names = lanes.map(({ name }) => name);
   return {
     ...server,
     state: settings.state,
@@ -232,7 +264,7 @@ export async function observeArchiver(
     waiting,
     made: rateOf(server.written, samples, nowMs),
     isShipping,
-    standbys: lanes.map((lane) => withStream(lane, server.receivers)),
+    standbys: lanes.map((lane) => withStream(deps, lane, names, server.receivers)),
     disks: withForecast(disks, samples, nowMs),
   };
 }
