@@ -3,7 +3,7 @@
  * one that was set aside before is removed. Nothing decides by it, and nothing of it is flushed: the last lines may be
  * lost with the host, and a line that is torn or foreign is refused at reading, with its number.
  */
-import { open, rename } from 'node:fs/promises';
+import { open, rename, stat } from 'node:fs/promises';
 import { messageOf } from '../errors.ts';
 import { exists, readIfExists, sizeOf } from './durable.ts';
 import { appendPrivately } from './files.ts';
@@ -13,6 +13,8 @@ import { type Checked, checkFields, type Fields, is } from './json.ts';
 export const journalBytes = 256 * 1024;
 
 const lineFeed = 0x0a;
+/** A file is set aside once in thousands of entries. */
+const mostTries = 3;
 
 function olderJournal(path: string): string {
   return `${path}.1`;
@@ -80,13 +82,28 @@ function isCutLine(value: unknown): boolean {
   return is.object(cutFields)(value);
 }
 
+/** Setting aside changes it. */
+async function inodeOf(path: string): Promise<bigint | undefined> {
+  return (await stat(path, { bigint: true }).catch(() => undefined))?.ino;
+}
+
+/** Both files, the older one first. One that is set aside between two reads would be in neither. */
+async function readBoth(path: string): Promise<readonly (readonly [file: string, text: string])[]> {
+  const older = olderJournal(path);
+  const read = async (file: string) => [file, (await readIfExists(file))?.toString('utf8') ?? ''] as const;
+  for (let tries = 1; ; tries++) {
+    const before = await inodeOf(older);
+    const both = [await read(older), await read(path)];
+    if (tries === mostTries || (await inodeOf(older)) === before) return both;
+  }
+}
+
 /** Reads both files. `parse` throws for a value that is no entry; see `entryOf`. */
 export async function readJournal<T>(path: string, parse: (value: unknown) => T): Promise<Journal<T>> {
   const entries: T[] = [];
   const refused: RefusedLine[] = [];
   let isCut = false;
-  for (const file of [olderJournal(path), path]) {
-    const text = (await readIfExists(file))?.toString('utf8') ?? '';
+  for (const [file, text] of await readBoth(path)) {
     for (const [index, line] of text.split('\n').entries()) {
       if (line === '') continue;
       try {

@@ -1,4 +1,6 @@
-import { appendFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, linkSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { callerText } from '../../../src/system/caller.ts';
@@ -39,6 +41,22 @@ describe('a journal', () => {
       expect(await read(path)).toMatchObject({ entries: [{ number: 7 }], refused: [{ line: 1 }] });
     },
   );
+
+  test('that is set aside while it is read loses no entry to the reader', async () => {
+    const path = join(temporaryDirectory(), 'journal');
+    const pipe = `${path}.pipe`;
+    execFileSync('mkfifo', [`${path}.1`]);
+    linkSync(`${path}.1`, pipe);
+    await appendToJournal(path, [seen(2)], at);
+    const reading = read(path);
+    // This waits for the reader of the pipe.
+    const writer = await open(pipe, 'w');
+    renameSync(path, `${path}.1`);
+    await appendToJournal(path, [seen(3)], at);
+    await writer.writeFile(`${JSON.stringify(seen(1))}\n`);
+    await writer.close();
+    expect((await reading).entries.map(({ number }) => number)).toEqual([2, 3]);
+  });
 
   test('keeps the newest entries in two files, and says when older ones were removed', async () => {
     const path = join(temporaryDirectory(), 'journal');
