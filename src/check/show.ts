@@ -1,7 +1,7 @@
 /** The results of --check, for people and for programs, and its exit status. */
 import { exitCodes } from '../errors.ts';
 import { tableOf } from '../status/views/people.ts';
-import { documentHead, type DocumentOrigin } from '../system/json-document.ts';
+import { documentHead, type DocumentOrigin, jsonLine } from '../system/json-document.ts';
 import { quoted } from '../system/printable.ts';
 import { type CheckResult, overall, results } from './check.ts';
 
@@ -52,7 +52,7 @@ export function checkView(report: CheckReport, { columns, hasColour }: CheckTerm
 
 /** One JSON object on one line. */
 export function checkJson({ found, ...origin }: CheckReport): string {
-  return JSON.stringify({
+  return jsonLine({
     ...documentHead(jsonVersion, origin),
     result: overall(found),
     checks: found,

@@ -1,7 +1,7 @@
 /** Shows a report in the form that was asked for; --watch repeats it on the terminal. */
 import type { Clock } from '../system/clock.ts';
 import { writePublicly } from '../system/files.ts';
-import { printable } from '../system/printable.ts';
+import { jsonLine } from '../system/json-document.ts';
 import { worstOf } from './finding.ts';
 import type { Section, StatusReport } from './report.ts';
 import { jsonView } from './views/json.ts';
@@ -82,7 +82,7 @@ export function showTables(sections: readonly Section[]): void {
 
 /** One JSON object on one line; its strings are escaped as JSON has it. */
 export function showJson(value: object): void {
-  print(printable(JSON.stringify(value)));
+  print(jsonLine(value));
 }
 
 /** @returns the exit status: that of Nagios for its form, otherwise 0, because the report could be made */

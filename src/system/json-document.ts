@@ -1,3 +1,4 @@
+import { printable } from './printable.ts';
 import { programVersion } from './program-root.ts';
 
 export interface DocumentOrigin {
@@ -20,4 +21,9 @@ export function documentHead(version: number, { program, host, atMs }: DocumentO
     host,
     at: new Date(atMs).toISOString(),
   };
+}
+
+/** One line of JSON for a terminal or a pipe: text of other hosts in it may contain any character. */
+export function jsonLine(value: object): string {
+  return printable(JSON.stringify(value));
 }

@@ -1,4 +1,5 @@
 import { formatLsn } from '../../postgres/lsn.ts';
+import { jsonLine } from '../../system/json-document.ts';
 import { isFact } from '../fact.ts';
 import { worstOf } from '../finding.ts';
 import type { StatusReport } from '../report.ts';
@@ -26,7 +27,7 @@ function plain(value: unknown): unknown {
 /** One JSON object on one line. */
 export function jsonView(report: StatusReport): string {
   const { program, programVersion, host, atMs, findings, facts } = report;
-  return JSON.stringify({
+  return jsonLine({
     version: jsonVersion,
     program,
     programVersion,

@@ -129,6 +129,13 @@ test('for Nagios, one line: the worst finding, and numbers behind a bar', () => 
   );
 });
 
+test('as JSON, no character of another host reaches a terminal as it is', () => {
+  const reversed: Finding = { ...queue, about: 'b\u202Ec\u009B31m' };
+  const text = jsonView(report({ findings: [reversed] }));
+  expect(text).toContain(String.raw`b\u202ec\u009b31m`);
+  expect(JSON.parse(text)).toMatchObject({ findings: [{ about: reversed.about }] });
+});
+
 test('as JSON, each fact says when it was seen, or why it is not known', () => {
   expect(JSON.parse(jsonView(report()))).toEqual({
     version: 1,
