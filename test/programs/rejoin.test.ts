@@ -92,6 +92,9 @@ describe('a former primary with WAL that is only there', () => {
       ...streaming,
       primary: { checksums: true },
     });
+    // Perhaps into nothing but a queue.
+    const archived = await primary.switchWal();
+    await primary.archived(archived);
     primary.configure({ archive_command: 'false' });
     await primary.reload();
     const unsent = await primary.switchWal();
@@ -130,6 +133,7 @@ describe('a former primary with WAL that is only there', () => {
     expect(run.stdout).toMatch(/^Follows \S+: streams from it, timeline 2/m);
     const kept = readdirSync(join(heir.archiveDir, '.diverged-1'));
     expect(kept).toContain(`${unsent}.2`);
+    expect(kept).toContain(archived);
     expect(readFileSync(join(heir.archiveDir, '.diverged-1', unsent), 'utf8')).toBe('other');
     expect(kept.filter((name) => name.startsWith('.'))).toEqual([]);
     expect(kept.filter((name) => name.endsWith('.partial'))).toHaveLength(1);

@@ -29,32 +29,42 @@ export function isBehindFork(name: SegmentName, there: Lineage, segmentSize: num
   return fork !== undefined && firstLsnOf(name, segmentSize) + BigInt(segmentSize) > fork;
 }
 
-function destinationOf(name: WalName, own: OwnPlace, there: Lineage, segmentSize: number): Unsent['to'] {
+function destinationOf(
+  name: WalName,
+  own: OwnPlace,
+  there: Lineage,
+  segmentSize: number,
+): Unsent['to'] {
   if (!isSharedTimeline(timelineOf(name), own, there)) return 'diverged';
   if (name.kind !== 'segment') return 'archive';
   if (forkOf(name.timeline, there) === undefined) return 'diverged';
   return isBehindFork(name, there, segmentSize) ? 'diverged' : 'archive';
 }
 
-/**
- * The segment that was written last, by the first pages: a file that waits for reuse has the name of a later one.
- * Where records cannot be read up to their end, as right after a promotion, nothing else shows it.
- */
-async function lastWritten({ pgdata, capabilities, control }: DataDirectory): Promise<string | undefined> {
+/** The segments that hold WAL of their name, by the first pages: a file that waits for reuse has the name of a later one. */
+async function writtenSegments({
+  pgdata,
+  capabilities,
+  control,
+}: DataDirectory): Promise<readonly SegmentName[]> {
   const { systemIdentifier, walSegmentSize: segmentSize } = control ?? {};
-  if (systemIdentifier === undefined || segmentSize === undefined) return undefined;
+  if (systemIdentifier === undefined || segmentSize === undefined) return [];
   const walDirectory = join(pgdata, capabilities.walDirName);
   const names = await listWal(walDirectory);
   const { histories } = await readHistories(walDirectory, names);
-  const written = (await readStarts(walDirectory, names)).filter(
-    (start) => faultOf(start, { systemIdentifier, segmentSize, histories }) === undefined,
-  );
-  return written.at(-1)?.name.text;
+  return (await readStarts(walDirectory, names))
+    .filter((start) => faultOf(start, { systemIdentifier, segmentSize, histories }) === undefined)
+    .map(({ name }) => name);
 }
 
 /** The last segment, which is not full. */
-async function tailOf(directory: DataDirectory, end: EndOfWal): Promise<string | undefined> {
-  if (end.kind === 'unknown') return lastWritten(directory);
+function tailOf(
+  directory: DataDirectory,
+  end: EndOfWal,
+  written: readonly SegmentName[],
+): string | undefined {
+  // Where records cannot be read up to their end, as right after a promotion, nothing else shows it.
+  if (end.kind === 'unknown') return written.at(-1)?.text;
   // Behind a clean end there is the rest of the checkpoint's record.
   const at = end.kind === 'clean' ? end.checkpoint + 1n : end.end;
   return segmentEndingAt(end.timeline, at, layoutOf(directory)).text;
@@ -75,7 +85,15 @@ export async function observeUnsent(
     return { name: name.text, to: destinationOf(name, own, there, layout.segmentSize), isTail: false };
   });
   if (isContained) return files.filter(({ to }) => to === 'archive');
-  const tail = await tailOf(directory, end);
-  if (tail === undefined || !present.has(tail) || files.some(({ name }) => name === tail)) return files;
-  return [...files, { name: tail, to: 'diverged', isTail: true }];
+  const written = await writtenSegments(directory);
+  const tail = tailOf(directory, end, written);
+  const offered = new Set(files.map(({ name }) => name));
+  // It may have been archived into nothing but a queue here, and a machine that died may have lost its `.ready`.
+  const others = written
+    .filter(({ text }) => !offered.has(text) && text !== tail)
+    .map((name) => ({ name, to: destinationOf(name, own, there, layout.segmentSize) }))
+    .filter(({ to }) => to === 'diverged')
+    .map(({ name, to }): Unsent => ({ name: name.text, to, isTail: false }));
+  const isMissing = tail === undefined || !present.has(tail) || offered.has(tail);
+  return [...files, ...others, ...(isMissing ? [] : [{ name: tail, to: 'diverged', isTail: true } as const])];
 }

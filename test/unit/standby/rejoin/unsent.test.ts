@@ -14,6 +14,7 @@ const there = {
   lsn: 0x6000000n,
 } as const;
 const own: OwnPlace = { timeline: 1, lsn: 0x6000100n, isRecordStart: false, history: undefined };
+const hex = (number: number) => number.toString(16).toUpperCase().padStart(4, '0');
 const segment = (number: number) => `00000001000000000000000${number}`;
 
 function former(ready: readonly string[], present: readonly string[]) {
@@ -59,6 +60,28 @@ describe('the WAL of a former primary that the new one may lack', () => {
     };
     expect(await destinations(0x4000100n)).toEqual(['archive', 'archive']);
     expect(await destinations(0x5000100n)).toEqual(['diverged', 'diverged']);
+  });
+
+  test('is all that it wrote behind the fork, whatever archive_status says', async () => {
+    const segmentBytes = 1024 * 1024;
+    const names = [79, 80, 81, 96, 97].map((number) => `00000001000000000000${hex(number)}`);
+    const [before, fork, later, last, reused] = names as [string, string, string, string, string];
+    const directory = {
+      ...former([fork], names),
+      control: controlFile({ state: 'in-production', walSegmentSize: segmentBytes }),
+    };
+    for (const name of names) {
+      const spec = { name, systemIdentifier: 1n, version: '15', segmentBytes };
+      const bytes = buildWal(name === reused ? { ...spec, headerSegment: 3n } : spec);
+      writeFileSync(join(directory.pgdata, 'pg_wal', name), bytes);
+    }
+    for (const name of [before, later])
+      writeFileSync(join(directory.pgdata, 'pg_wal', 'archive_status', `${name}.done`), '');
+    expect(await observeUnsent(directory, crashed, own, there, false)).toEqual([
+      { name: fork, to: 'diverged', isTail: false },
+      { name: later, to: 'diverged', isTail: false },
+      { name: last, to: 'diverged', isTail: true },
+    ]);
   });
 
   test('has no last segment if the new primary has it all', async () => {
