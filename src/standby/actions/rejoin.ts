@@ -17,6 +17,7 @@ import { describeLacking, describeUnknownWal, observeWalFor, type WalToCome } fr
 import { noteHistory } from '../host/history.ts';
 import type { Offered } from '../rejoin/offer-wal.ts';
 import { listRejoinObjections, planRejoin, type RejoinFacts } from '../rejoin/plan.ts';
+import { describeOnlyQueued, observeOnlyQueued, type OnlyQueued } from '../rejoin/queued.ts';
 import { observeRewind, type RewindAbility } from '../rejoin/rewind-ability.ts';
 import { moveBack, rewindPhase } from '../rejoin/rewind-directory.ts';
 import { RewindFailed } from '../rejoin/run-rewind.ts';
@@ -123,6 +124,7 @@ interface Observed {
   readonly unsent: readonly Unsent[];
   readonly archiveThere: ArchiveThere;
   readonly onlyHere: OnlyHere | undefined;
+  readonly onlyQueued?: OnlyQueued | undefined;
   readonly walToCome: WalToCome;
 }
 
@@ -179,6 +181,7 @@ async function observe({ deps, request }: Rejoin, side: OwnSide, answer: HostAns
     unsent,
     archiveThere,
     onlyHere,
+    onlyQueued: await observeOnlyQueued(deps, directory, own.own, host.facts, unsent),
     walToCome,
   };
 }
@@ -229,6 +232,7 @@ async function rejoinObserved(rejoin: Rejoin): Promise<number> {
     if (answer.kind === 'silent') throw answer.error;
     if (isFormerPrimary(own)) deps.report(describeWay(observed.way, address.host));
     if (observed.onlyHere !== undefined) deps.report(describeOnlyHere(observed.onlyHere));
+    if (observed.onlyQueued !== undefined) deps.report(describeOnlyQueued(observed.onlyQueued));
     if (observed.walToCome.kind === 'unknown' && observed.way.kind !== 'base-backup')
       deps.report(describeUnknownWal(observed.walToCome.reason));
     // Without an archive -B would refuse.

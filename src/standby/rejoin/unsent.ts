@@ -29,7 +29,7 @@ export function isBehindFork(name: SegmentName, there: Lineage, segmentSize: num
   return fork !== undefined && firstLsnOf(name, segmentSize) + BigInt(segmentSize) > fork;
 }
 
-function destinationOf(
+export function destinationOf(
   name: WalName,
   own: OwnPlace,
   there: Lineage,
