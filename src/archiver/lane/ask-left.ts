@@ -20,12 +20,14 @@ export type LeftAnswer =
       readonly takesRole: 'failover' | 'switchover' | undefined;
       /** Why its cmd_standby did not say that in time: a host that is being promoted may be slow to answer. */
       readonly unsaid?: string;
+      /** It is a standby that has replayed WAL of this timeline. */
+      readonly timeline?: number;
     }
   /** It was reached, and has no archive of this cluster. */
   | { readonly kind: 'no-archive'; readonly reason: string }
   | { readonly kind: 'silent'; readonly reason: string };
 
-type Role = Pick<Extract<LeftAnswer, { kind: 'answered' }>, 'takesRole' | 'unsaid'>;
+type Role = Pick<Extract<LeftAnswer, { kind: 'answered' }>, 'takesRole' | 'unsaid' | 'timeline'>;
 
 async function askRole(
   { log }: ArchiverDeps,
@@ -37,8 +39,10 @@ async function askRole(
   if (command === undefined) return { takesRole: undefined };
   const result = await callVerb(shell, command, 'status', {}, limitMs);
   if (result.kind === 'answered') {
-    if (result.answer.takesRole !== true) return { takesRole: undefined };
-    return { takesRole: result.answer.switchover === undefined ? 'failover' : 'switchover' };
+    const { takesRole, switchover, isStandby, proved } = result.answer;
+    if (takesRole === true) return { takesRole: switchover === undefined ? 'failover' : 'switchover' };
+    const isKnown = isStandby === true && proved !== undefined;
+    return { takesRole: undefined, ...(isKnown ? { timeline: proved.timeline } : {}) };
   }
   log.debug(`standby ${name} does not say whether a failover is under way there: ${result.reason}`);
   // A cmd_standby that cannot be called promotes nothing either.

@@ -83,11 +83,16 @@ function takingRole({ name, answer }: Asked): StartVerdict | undefined {
   };
 }
 
-function warningOf({ name, answer }: Asked): readonly string[] {
+function warningOf({ name, answer }: Asked, { timeline: own }: OwnCluster): readonly string[] {
   if (answer.kind !== 'answered') return [`standby ${name} could not say it: ${answer.reason}`];
   if (answer.unsaid !== undefined)
     return [`standby ${name} could not say whether it is being promoted: ${answer.unsaid}`];
   const { promotedAtTimeline: promoted } = answer.sentinel;
+  // It may stream from a new primary whose cmd_archiver does not know it, so that its archive has no mark.
+  if (promoted === undefined && (answer.timeline ?? 0) > own)
+    return [
+      `standby ${name} has replayed WAL of timeline ${answer.timeline ?? 0}, and this server continues timeline ${own}: perhaps another server is the primary`,
+    ];
   if (promoted === undefined) return [];
   return [`${name} was promoted, at timeline ${promoted}, and has not taken the primary's role`];
 }
@@ -107,7 +112,7 @@ export function judgeStart({ cluster, asked, own }: StartFacts): StartVerdict {
     const verdict = takingRole(each);
     if (verdict !== undefined) return verdict;
   }
-  const warnings = asked.flatMap(warningOf);
+  const warnings = asked.flatMap((each) => warningOf(each, cluster));
   const names = asked.filter(({ answer }) => hasSaid(answer)).map(({ name }) => name);
   if (names.length === 0) return { kind: 'unseen', reasons: warnings };
   return {

@@ -84,6 +84,20 @@ describe('whether a primary may start', () => {
     });
   });
 
+  test('is allowed with a warning if a standby without a mark has followed a later timeline', () => {
+    const on = (timeline: number) => {
+      const { answer, ...rest } = asked('b', []);
+      return { ...rest, answer: { ...answer, timeline } } as Asked;
+    };
+    expect(judged(on(2))).toMatchObject({ kind: 'allowed', warnings: [] });
+    expect(judged(on(3))).toMatchObject({
+      kind: 'allowed',
+      warnings: [
+        'standby b has replayed WAL of timeline 3, and this server continues timeline 2: perhaps another server is the primary',
+      ],
+    });
+  });
+
   test('is unseen if a standby does not say whether it is being promoted, unless it knows a mark', () => {
     const unsaid = (left: readonly LeftTimeline[]) => {
       const { answer, ...rest } = asked('b', left);
