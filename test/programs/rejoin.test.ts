@@ -90,8 +90,17 @@ describe('a former primary with WAL that is only there', () => {
   test('rejoins by pg_rewind, and its WAL is kept on the new primary', async ({ world }) => {
     const { primary, heir, former } = await diverge(world, {
       ...streaming,
-      primary: { checksums: true },
+      primary: {
+        checksums: true,
+        settings: { wal_level: 'logical', max_prepared_transactions: 5, max_replication_slots: 12 },
+      },
+      settings: { max_prepared_transactions: 5 },
     });
+    // The recovery before pg_rewind must bear them, too.
+    await primary.sql("SELECT pg_create_logical_replication_slot('changes', 'test_decoding')");
+    for (let number = 0; number < 10; number++)
+      await primary.sql(`SELECT pg_create_physical_replication_slot('slot${number}')`);
+    await primary.sql("BEGIN; INSERT INTO rows VALUES (5000); PREPARE TRANSACTION 'one'");
     // Perhaps into nothing but a queue.
     const archived = await primary.switchWal();
     await primary.archived(archived);

@@ -24,6 +24,8 @@ type Able = Extract<RewindAbility, { kind: 'able' }>;
 export class RewindFailed extends PitrError {}
 
 const keptMegabytes = 1_000_000;
+/** No cluster is expected to have more of them; each costs its recovery little memory. */
+const mostHere = 1_000;
 
 /** The server's own configuration names other directories: pg_rewind gets one with nothing but the restore_command. */
 async function writeConfiguration(work: string, restoreCommand: string | undefined): Promise<void> {
@@ -34,6 +36,10 @@ async function writeConfiguration(work: string, restoreCommand: string | undefin
           settingLine('restore_command', restoreCommand, 'parameter'),
           // Recovery by pg_rewind ends with a checkpoint, which would remove WAL that pg_rewind then reads.
           `wal_keep_size = ${keptMegabytes}`,
+          // It does not start beside slots or prepared transactions for which there is no room.
+          'wal_level = logical',
+          `max_replication_slots = ${mostHere}`,
+          `max_prepared_transactions = ${mostHere}`,
           // All files are flushed at the end. Until then only a base backup follows an interruption.
           'fsync = off',
         ];
