@@ -45,7 +45,7 @@ describe('a journal', () => {
   test('that is set aside while it is read loses no entry to the reader', async () => {
     const path = join(temporaryDirectory(), 'journal');
     const pipe = `${path}.pipe`;
-    execFileSync('mkfifo', [`${path}.1`]);
+    execFileSync('sh', ['-c', 'mkfifo "$1"', 'sh', `${path}.1`]);
     linkSync(`${path}.1`, pipe);
     await appendToJournal(path, [seen(2)], at);
     const reading = read(path);
