@@ -1,9 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { type Host, writeScript } from '../harness/host.ts';
-import type { Running } from '../harness/processes.ts';
 import type { World } from '../harness/world.ts';
 import { archivedBytes, archivedFiles, type FakeCluster, readyCluster } from './archiver-cluster.ts';
 import { makeDone, makeReady, pretendRunning, privatePath, untilMarked } from './shipper-kit.ts';
@@ -121,28 +120,6 @@ export async function untilFramed(site: Site, takers = site.standbys.length): Pr
   );
 }
 
-export async function end(shipper: Running): Promise<void> {
-  shipper.signal('SIGTERM');
-  expect(await shipper.finished).toMatchObject({ code: 0 });
-}
-
-/** From now on the standby's programs are found here: those of the system but `without`, and ours in place of some. */
-export async function usePrograms(
-  { world }: Site,
-  standby: Host,
-  without: readonly string[],
-  scripts: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const directory = join(standby.directory, 'programs');
-  mkdirSync(directory);
-  for (const name of readdirSync('/usr/bin'))
-    if (!without.includes(name) && !(name in scripts))
-      symlinkSync(join('/usr/bin', name), join(directory, name));
-  for (const [name, script] of Object.entries(scripts))
-    writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o700 });
-  await standby.sshd.reconfigure([`SetEnv PITRTOOLS_TEST_WORLD=${world.directory} PATH=${directory}`]);
-}
-
 export function inFrames({ cluster }: Site): string[] {
   const directory = privatePath(cluster, 'frames');
   if (!existsSync(directory)) return [];
@@ -150,9 +127,6 @@ export function inFrames({ cluster }: Site): string[] {
     .map(String)
     .filter((path) => path.endsWith('.zst'));
 }
-
-export const inboxes = (standby: Host): string[] =>
-  readdirSync(join(standby.archiveDir, '.incoming'), { recursive: true }).map(String);
 
 export async function threeStandbys(
   world: World,

@@ -7,16 +7,14 @@ import { test } from '../harness/test.ts';
 import { archivedBytes, archivedFiles, readyCluster } from './archiver-cluster.ts';
 import {
   counts,
-  end,
   inFrames,
   patient,
   siteOf,
   threeStandbys,
   untilFramed,
   untilSafe,
-  usePrograms,
 } from './compress-once-kit.ts';
-import { marked, privatePath, startShipper } from './shipper-kit.ts';
+import { endShipper, marked, privatePath, startShipper, usePrograms } from './shipper-kit.ts';
 
 describe('a segment that several standbys need', () => {
   test.for<[string, string]>([
@@ -37,7 +35,7 @@ describe('a segment that several standbys need', () => {
     const segments = site.add(3);
     await untilSafe(site, segments);
     for (const { name } of site.standbys) expect(site.cluster.state(name)['health']).not.toBe('conflict');
-    await end(shipper);
+    await endShipper(shipper);
     expect(existsSync(privatePath(site.cluster, 'frames'))).toBe(false);
   });
 
@@ -60,7 +58,7 @@ fi`);
     const bytes = cluster.addSegment(name, { seed: 4711 });
     rmSync(hold);
     await untilSafe(site, new Map([[name, bytes]]));
-    await end(shipper);
+    await endShipper(shipper);
   });
 
   test('whose frame is altered on its way goes as it is', async ({ world }) => {
@@ -76,7 +74,7 @@ fi`);
   done
 fi
 exec /usr/bin/sha256sum "$@"`;
-    await usePrograms(site, first, ['openssl'], { sha256sum: alter });
+    await usePrograms(site.world, first, ['openssl'], { sha256sum: alter });
     const shipper = await startShipper(site.cluster);
     await untilFramed(site);
     writeFileSync(wish, '');
@@ -90,7 +88,7 @@ exec /usr/bin/sha256sum "$@"`;
     const next = site.add(2);
     await untilSafe(site, next);
     expect(counts(site, next.keys())).toEqual({ plain: 2, framed: 4 });
-    await end(shipper);
+    await endShipper(shipper);
   });
 
   const steps = ['sha256sum', 'zstd', 'head', 'od', 'sync', 'ln'];
@@ -110,7 +108,7 @@ exec /usr/bin/sha256sum "$@"`;
 fi
 exec /usr/bin/${name} "$@"`;
       await usePrograms(
-        site,
+        site.world,
         first,
         ['openssl'],
         Object.fromEntries(steps.map((name) => [name, held(name)])),
@@ -136,7 +134,7 @@ exec /usr/bin/${name} "$@"`;
           const next = victim === 'the shipper' ? await startShipper(cluster) : shipper;
           await untilSafe(site, segments);
           expect(cluster.state('s1')['health']).not.toBe('conflict');
-          await end(next);
+          await endShipper(next);
         }
       }
     },
@@ -162,7 +160,7 @@ exec /usr/bin/${name} "$@"`;
     await untilSafe(site, segments);
     await untilFramed(site);
     await eventually(() => inFrames(site).length === 0, { what: 'no frame that nobody needs' });
-    await end(next);
+    await endShipper(next);
   });
 
   test.skipIf(!hasSmallDisks())(
@@ -186,7 +184,7 @@ exec /usr/bin/${name} "$@"`;
       expect(counts(site, segments.keys()).plain).toBeGreaterThan(0);
       disk.relieve();
       await untilSafe(site, segments);
-      await end(shipper);
+      await endShipper(shipper);
     },
   );
 
@@ -219,7 +217,7 @@ exec /usr/bin/${name} "$@"`;
       expect(readdirSync(archive).sort()).toEqual(before);
       disk.relieve();
       await untilSafe(onDisk, segments);
-      await end(shipper);
+      await endShipper(shipper);
     },
   );
 });

@@ -8,8 +8,6 @@ import { test } from '../harness/test.ts';
 import { fakeCluster } from './archiver-cluster.ts';
 import {
   counts,
-  end,
-  inboxes,
   inFrames,
   lines,
   patient,
@@ -17,9 +15,8 @@ import {
   threeStandbys,
   untilFramed,
   untilSafe,
-  usePrograms,
 } from './compress-once-kit.ts';
-import { privatePath, startShipper, untilMarked } from './shipper-kit.ts';
+import { endShipper, inboxes, privatePath, startShipper, untilMarked, usePrograms } from './shipper-kit.ts';
 
 describe('a segment that several standbys need', () => {
   test('is compressed once, and each of them gets the frame', async ({ world }) => {
@@ -35,7 +32,7 @@ describe('a segment that several standbys need', () => {
     const all = site.compressed();
     expect(new Set(all).size).toBe(all.length);
     await eventually(() => inFrames(site).length === 0, { what: 'no frame that nobody needs' });
-    await end(shipper);
+    await endShipper(shipper);
     expect(existsSync(privatePath(site.cluster, 'frames'))).toBe(false);
     for (const standby of site.standbys)
       expect(inboxes(standby).filter((path) => /[0-9A-F]{24}/.test(path))).toEqual([]);
@@ -45,13 +42,13 @@ describe('a segment that several standbys need', () => {
     const site = await threeStandbys(world);
     const [, , unable] = site.standbys;
     if (unable === undefined) throw new Error('no standby');
-    await usePrograms(site, unable, ['zstd']);
+    await usePrograms(site.world, unable, ['zstd']);
     const shipper = await startShipper(site.cluster);
     await untilFramed(site, 2);
     const segments = site.add(3);
     await untilSafe(site, segments);
     expect(counts(site, segments.keys())).toEqual({ plain: 3, framed: 6 });
-    await end(shipper);
+    await endShipper(shipper);
   });
 
   test('is unpacked by a zstd that does not know the option which saves a thread', async ({ world }) => {
@@ -68,12 +65,12 @@ describe('a segment that several standbys need', () => {
 done
 echo called >>'${calls}'
 exec /usr/bin/zstd "$@"`;
-    await usePrograms(site, old, [], { zstd });
+    await usePrograms(site.world, old, [], { zstd });
     const shipper = await startShipper(site.cluster);
     await untilFramed(site);
     expect(lines(refused).length).toBeGreaterThan(0);
     expect(lines(calls).length).toBeGreaterThan(0);
-    await end(shipper);
+    await endShipper(shipper);
   });
 
   test('travels as it is where rsync would do more to it, or only one standby is there', async ({
@@ -86,7 +83,7 @@ exec /usr/bin/zstd "$@"`;
     await untilSafe(site, segments);
     expect(counts(site, segments.keys())).toEqual({ plain: 12, framed: 0 });
     expect(site.compressed()).toEqual([]);
-    await end(shipper);
+    await endShipper(shipper);
   });
 
   test('goes as a frame from the queues, too, whose copy is compressed once', async ({ world }) => {
@@ -103,7 +100,7 @@ exec /usr/bin/zstd "$@"`;
     const all = site.compressed();
     expect(new Set(all).size).toBe(all.length);
     await untilFramed(site);
-    await end(shipper);
+    await endShipper(shipper);
   });
 
   test('goes as a frame with a restricted key, and nothing is refused', async ({ world }) => {
@@ -125,7 +122,7 @@ exec /usr/bin/zstd "$@"`;
     const site = siteOf(world, cluster);
     const shipper = await startShipper(cluster);
     await untilFramed(site);
-    await end(shipper);
+    await endShipper(shipper);
     for (const host of cluster.standbys)
       expect(existsSync(join(host.archiveDir, '.cmd_standby.refused'))).toBe(false);
   });

@@ -1,12 +1,4 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
@@ -15,7 +7,7 @@ import { eventually } from '../harness/eventually.ts';
 import { type Host, writeScript } from '../harness/host.ts';
 import { writeIni } from '../harness/ini.ts';
 import { processesOf } from '../harness/process-table.ts';
-import { type Running, sendSignal } from '../harness/processes.ts';
+import { sendSignal } from '../harness/processes.ts';
 import { sampled } from '../harness/random.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
@@ -26,7 +18,16 @@ import {
   fakeCluster,
   readyCluster,
 } from './archiver-cluster.ts';
-import { makeDone, makeReady, pretendRunning, startShipper, untilMarked } from './shipper-kit.ts';
+import {
+  endShipper,
+  inboxes,
+  makeDone,
+  makeReady,
+  pretendRunning,
+  startShipper,
+  untilMarked,
+  usePrograms,
+} from './shipper-kit.ts';
 
 interface Site {
   readonly world: World;
@@ -86,33 +87,9 @@ async function untilTaken(site: Site): Promise<void> {
   );
 }
 
-async function end(shipper: Running): Promise<void> {
-  shipper.signal('SIGTERM');
-  expect(await shipper.finished).toMatchObject({ code: 0 });
-}
-
 /** The scripts at the standbys that take segments. */
 const takers = ({ world }: Site) =>
   processesOf(world.directory).filter(({ commandLine }) => commandLine.includes('part=$inbox/.taking'));
-
-/** From now on the standby's programs are found here: those of the system but `without`, and ours in place of some. */
-async function usePrograms(
-  { world, standby }: Site,
-  without: readonly string[],
-  scripts: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const directory = join(standby.directory, 'programs');
-  mkdirSync(directory);
-  for (const name of readdirSync('/usr/bin'))
-    if (!without.includes(name) && !(name in scripts))
-      symlinkSync(join('/usr/bin', name), join(directory, name));
-  for (const [name, script] of Object.entries(scripts))
-    writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o700 });
-  await standby.sshd.reconfigure([`SetEnv PITRTOOLS_TEST_WORLD=${world.directory} PATH=${directory}`]);
-}
-
-const inboxes = (standby: Host): string[] =>
-  readdirSync(join(standby.archiveDir, '.incoming'), { recursive: true }).map(String);
 
 describe('a lone segment of few bytes', () => {
   test('is taken by the standby without rsync; one that is full is not', async ({ world }) => {
@@ -129,7 +106,7 @@ describe('a lone segment of few bytes', () => {
     expect(transfers()).toBe(before + 1);
     expect(archivedBytes(standby, name).equals(bytes)).toBe(true);
     await untilTaken(site);
-    await end(shipper);
+    await endShipper(shipper);
     await eventually(() => takers(site).length === 0, { what: 'the end of the session' });
     expect(inboxes(standby).filter((path) => /[0-9A-F]{24}|taking/.test(path))).toEqual([]);
   });
@@ -158,7 +135,7 @@ describe('a lone segment of few bytes', () => {
 
   test('goes by rsync where the standby lacks a program for it', async ({ world }) => {
     const site = siteOf(world, await readyCluster(world, { slaves: ['s1'], ini: patient }));
-    await usePrograms(site, ['sha256sum']);
+    await usePrograms(site.world, site.standby, ['sha256sum']);
     const shipper = await startShipper(site.cluster);
     for (let count = 0; count < 5; count++) {
       const before = site.transfers();
@@ -166,7 +143,7 @@ describe('a lone segment of few bytes', () => {
       expect(site.transfers()).toBeGreaterThan(before);
       expect(takers(site)).toEqual([]);
     }
-    await end(shipper);
+    await endShipper(shipper);
   });
 
   const steps = ['head', 'sha256sum', 'fallocate', 'touch', 'sync', 'mv', 'ln'];
@@ -183,7 +160,12 @@ describe('a lone segment of few bytes', () => {
   while [ -e '${hold}' ]; do sleep 0.05; done
 fi
 exec /usr/bin/${name} "$@"`;
-      await usePrograms(site, [], Object.fromEntries(steps.map((name) => [name, held(name)])));
+      await usePrograms(
+        site.world,
+        site.standby,
+        [],
+        Object.fromEntries(steps.map((name) => [name, held(name)])),
+      );
       const strikes = steps.flatMap((step, index) =>
         ['the script', 'the shipper', ...(index % 2 === 0 ? ['the connection'] : [])].map((victim) => ({
           step,
@@ -216,7 +198,7 @@ exec /usr/bin/${name} "$@"`;
         expect(archivedBytes(standby, name).equals(bytes)).toBe(true);
         expect(cluster.state('s1')['health']).not.toBe('conflict');
         makeDone(cluster, name);
-        await end(next);
+        await endShipper(next);
       }
     },
   );
@@ -244,7 +226,7 @@ exec /usr/bin/${name} "$@"`;
     expect(taker).toBeDefined();
     if (taker !== undefined) sendSignal(taker.pid, 'SIGKILL');
     await deliver(site);
-    await end(shipper);
+    await endShipper(shipper);
     await eventually(() => takers(site).length === 0, { what: 'the end of the session' });
     expect(existsSync(join(host.archiveDir, '.cmd_standby.refused'))).toBe(false);
   });
@@ -276,7 +258,7 @@ exec /usr/bin/${name} "$@"`;
       await untilMarked(cluster, [name]);
       await eventually(() => archivedFiles(onDisk.standby).includes(name), { what: name });
       expect(archivedBytes(onDisk.standby, name).equals(bytes)).toBe(true);
-      await end(shipper);
+      await endShipper(shipper);
     },
   );
 });

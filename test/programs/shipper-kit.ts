@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { checkout } from '../harness/checkout.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Host } from '../harness/host.ts';
@@ -117,3 +118,29 @@ export async function goOffline(primary: Primary): Promise<void> {
   const stamp = join(primary.lArchiveDir, '.archiver', 'stamp');
   await eventually(() => !existsSync(stamp), { what: 'the shipper offline' });
 }
+
+export async function endShipper(shipper: Running): Promise<void> {
+  shipper.signal('SIGTERM');
+  expect(await shipper.finished).toMatchObject({ code: 0 });
+}
+
+/** From now on the standby's programs are found here: those of the system but `without`, and ours in place of some. */
+export async function usePrograms(
+  world: World,
+  standby: Host,
+  without: readonly string[],
+  scripts: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const directory = join(standby.directory, 'programs');
+  mkdirSync(directory);
+  for (const name of readdirSync('/usr/bin'))
+    if (!without.includes(name) && !(name in scripts))
+      symlinkSync(join('/usr/bin', name), join(directory, name));
+  for (const [name, script] of Object.entries(scripts))
+    writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o700 });
+  await standby.sshd.reconfigure([`SetEnv PITRTOOLS_TEST_WORLD=${world.directory} PATH=${directory}`]);
+}
+
+/** What lies in the directories for incoming files of a standby. */
+export const inboxes = (standby: Host): string[] =>
+  readdirSync(join(standby.archiveDir, '.incoming'), { recursive: true }).map(String);
