@@ -44,8 +44,9 @@ describe.each(failureMajors())('a recovery on PostgreSQL %i that ends before its
       limitMs: 20_000,
     });
     await standby.sql('SELECT pg_wal_replay_pause()');
-    hold.release();
+    // A request counts at once, and the server reads nothing more until the segment is there.
     const run = await running.finished;
+    hold.release();
     expectExit(run, 1);
     expect(run.stderr).toContain('replay was paused before the target');
     expectExit(await world.cmdStandby(standby, args), 0);
