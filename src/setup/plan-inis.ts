@@ -1,6 +1,7 @@
 /** The two INI files. Pure. */
 import { basename } from 'node:path';
 import { roleOf } from '../postgres/standby-role.ts';
+import { typedWord } from './commands.ts';
 import type { HostFacts, SetupFacts } from './facts.ts';
 import { archiverIniText, standbyIniText } from './ini-texts.ts';
 import { judgeIni } from './own-file.ts';
@@ -73,7 +74,7 @@ function planFile(path: string, existing: string | undefined, wanted: string, is
     'here',
     `${path} was written or changed by hand, and is not overwritten. Change these lines in it, or move it away:`,
     ...differences.map((line) => `# ${line}`),
-    `mv ${path} ${path}.own`,
+    `mv -n ${typedWord(path)} ${typedWord(`${path}.own`)}`,
   );
 }
 

@@ -75,7 +75,9 @@ describe.skipIf(missing !== undefined)('--setup', () => {
     const added = await setUp(alpha, '--standby gamma');
     expectExit(added, 8);
     expect(added.stdout).toContain('[DEFAULT] slaves: beta → beta, gamma');
-    expect(added.stdout).toContain(`mv /etc/pitrtools/cmd_archiver.ini /etc/pitrtools/cmd_archiver.ini.own`);
+    expect(added.stdout).toContain(
+      `mv -n /etc/pitrtools/cmd_archiver.ini /etc/pitrtools/cmd_archiver.ini.own`,
+    );
     expect(readFileSync(ini, 'utf8')).toBe(changed);
   });
 
