@@ -1,5 +1,6 @@
 import { takeLock } from '../../system/lock.ts';
 import { latestSaid } from '../../system/notify.ts';
+import type { Concern, Trouble } from '../delivery/trouble.ts';
 import { type Finding, recordFinding } from '../lane/modes.ts';
 import { hasAllWal, readLaneState } from '../lane/state.ts';
 import type { ShipperLane } from './lane-record.ts';
@@ -65,4 +66,12 @@ export async function withState(
 /** If another process holds the lane, that process notes what it finds. */
 export async function recordIfFree(work: Work, lane: ShipperLane, finding: Finding): Promise<void> {
   await withState(work, lane, () => recordNow(work, lane, finding));
+}
+
+/** A standby may be down for days: the same report is not repeated at every try. */
+export function tell({ deps }: Work, lane: ShipperLane, { reason, hint }: Trouble | Concern): void {
+  if (lane.toldReason === reason) return;
+  lane.toldReason = reason;
+  deps.log.warning(`standby ${lane.name}: ${reason}`);
+  if (hint !== undefined) deps.log.warning(`HINT: ${hint}`);
 }
