@@ -11,15 +11,17 @@ import { delayParameter, recoveryConfText, type RecoverySettings } from './setti
 const autoConf = 'postgresql.auto.conf';
 const signalFiles = ['standby.signal', 'recovery.signal'] as const;
 
+/** Our values are UTF-8. The user's lines may be in any encoding, and must keep their bytes (latin1). */
 async function changeAutoConf(
   pgdata: string,
   set: ReadonlyMap<string, string>,
   remove: readonly string[],
 ): Promise<void> {
   const path = join(pgdata, autoConf);
-  const before = (await readIfExists(path))?.toString('utf8') ?? '';
-  const after = withSettings(before, { set, remove: new Set(remove) });
-  if (after !== before) await writeForServer(pgdata, path, after);
+  const before = (await readIfExists(path))?.toString('latin1') ?? '';
+  const ours = [...set].map(([name, value]) => [name, Buffer.from(value).toString('latin1')] as const);
+  const after = withSettings(before, { set: new Map(ours), remove: new Set(remove) });
+  if (after !== before) await writeForServer(pgdata, path, Buffer.from(after, 'latin1'));
 }
 
 /** The server reads recovery.conf only in pgdata. If the INI file names another place, pgdata gets a link to that file. */

@@ -83,6 +83,21 @@ describe('recovery settings on disk', () => {
     expect((await readRecord(pgdata)).settings).toBeUndefined();
   });
 
+  test('leave the bytes of lines in another encoding as they are', async () => {
+    const own = Buffer.from("site.folder = '/caf\xe9'\n", 'latin1');
+    const path = join(pgdata, 'postgresql.auto.conf');
+    writeFileSync(path, own);
+    const { capabilities } = directory('15');
+    const server = serverOf(depsWith({}), capabilities);
+    const archivedir = '/archivé';
+    const settings = recoverySettings(capabilities, standby, { ...place, archivedir });
+    await writeRecoverySettings(server, 'standby', settings);
+    expect(readFileSync(path).subarray(0, own.length)).toEqual(own);
+    expect(read('postgresql.auto.conf')).toContain(archivedir);
+    await clearRecoverySettings(server);
+    expect(readFileSync(path)).toEqual(own);
+  });
+
   test("leave out the user's own delay while a recovery to a target runs, and bring it back with the standby", async () => {
     const { capabilities } = directory('15');
     const server = serverOf(depsWith({}), capabilities);
