@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { StandbySettings } from '../../config/options-standby.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
+import { settingsWithIncluded } from './included-settings.ts';
 import type { Server } from './server.ts';
 
 /** One of the INI file's two sets of configuration files: for the standby, or for a promoted server. */
@@ -15,7 +16,7 @@ export interface ServerConfiguration {
   readonly configFile: string;
   /** Parameters that must be given on the command line, by name. */
   readonly parameters: ReadonlyMap<string, string>;
-  /** The settings in `configFile` itself, without the files that it includes. */
+  /** The settings in `configFile` and in the files that it includes; `postgresql.auto.conf` may override them. */
   readonly inFile: ReadonlyMap<string, string>;
 }
 
@@ -89,7 +90,8 @@ export async function readConfiguration(
   const sources = configurationSources(settings, role);
   const configFile = await configFileOf(settings, sources, capabilities.version.major);
   const text = await readIfExists(sources.conf ?? configFile);
-  const inFile = settingsIn(text?.toString('utf8') ?? '');
+  // A relative path in the file counts from where the server will read it.
+  const inFile = await settingsWithIncluded(text?.toString('utf8') ?? '', dirname(configFile));
   const needed = commandLineParameters(settings, sources, configFile, inFile);
   const parameters = new Map([...needed, ...drillParameters]);
   return { configFile, parameters, inFile };
