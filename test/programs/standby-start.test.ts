@@ -1,4 +1,12 @@
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
@@ -102,6 +110,23 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     writeFileSync(conf, readFileSync(conf, 'utf8').replace("'no_such_library'", "''"));
     if (standby.isRunning()) expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
     expectExit(await world.cmdStandby(standby, ['-S']), 0);
+  });
+
+  test('does not take another server at its port for one that cannot start', async ({ world }) => {
+    const pair = await makePair(world, { settings: { shared_buffers: '600MB' } });
+    const { primary, standby } = pair;
+    await archiveRows(pair, 10);
+    appendFileSync(
+      join(standby.host.directory, 'etc', 'pg_conf', 'postgresql.conf'),
+      `port = ${primary.port}\nunix_socket_directories = '${primary.socketDirectory}'\nlisten_addresses = ''\n`,
+    );
+    for (const args of [['-S'], ['-A', 'start']]) {
+      const run = await world.cmdStandby(standby, args);
+      expectExit(run, 1);
+      expect(run.stdout).toBe('server starting\n');
+      expect(run.stderr).toContain('it has stopped');
+      expect(run.stderr).toContain('already exists');
+    }
   });
 
   test('makes the standby report once that the archive is gone, and once that it is back', async ({

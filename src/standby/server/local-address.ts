@@ -23,6 +23,12 @@ function isAbstract(directory: string): boolean {
   return directory.startsWith('@');
 }
 
+/** From 9.1 on a server adds to postmaster.pid where it listens as soon as it does; the port is there before. */
+export function mayListen(postmaster: Postmaster): boolean {
+  if (postmaster.kind !== 'running' || postmaster.port === undefined) return true;
+  return postmaster.socketDirectory !== undefined || postmaster.listenAddress !== undefined;
+}
+
 /**
  * The address at which this host's running server listens. From 9.1 on it is in postmaster.pid; before that only the
  * configuration has it.
@@ -41,7 +47,8 @@ export function localServerAt(
   const inFileSystem = configured.find((directory) => !isAbstract(directory));
   const port = told?.port ?? settings.local_port ?? Number(inFile.get('port') ?? defaultPort);
   const common = { port, user: settings.user, database: databaseOf(settings) };
-  const first = told?.socketDirectory ?? configured[0];
+  // A configured directory may have the socket of another server, as long as this one has none there.
+  const first = told?.socketDirectory ?? (told?.listenAddress === undefined ? configured[0] : undefined);
   const socketDirectory = first !== undefined && isAbstract(first) ? inFileSystem : first;
   if (socketDirectory === undefined && told?.listenAddress !== undefined)
     return { host: loopbackOf(told.listenAddress), ...common };

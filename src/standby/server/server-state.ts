@@ -11,7 +11,7 @@ import { isSameDirectory, pidsWorkingIn, titleOf } from '../../system/processes.
 import type { StandbyDeps } from '../deps.ts';
 import { readControlFile } from './data-directory.ts';
 import { databaseOf } from './database.ts';
-import { localServerAt } from './local-address.ts';
+import { localServerAt, mayListen } from './local-address.ts';
 import { notStartedHere, type Started } from './local-server.ts';
 import { logIn } from './log-in.ts';
 import type { Server } from './server.ts';
@@ -51,6 +51,8 @@ export async function withLocalServer<T>(
 ): Promise<LocalResult<T>> {
   const { deps, pgdata } = server;
   const postmaster = await readPostmaster(pgdata);
+  // Until it listens itself, another server may answer at its port, such as a primary on this host.
+  if (!mayListen(postmaster)) return { kind: 'no-server', reason: 'it does not listen yet' };
   const addressAs = async (role: ConfigurationRole): Promise<LocalServer> => {
     const { inFile } = await readConfiguration(server, role);
     return localServerAt(deps.settings, postmaster, inFile);

@@ -60,6 +60,8 @@ describe('the address of the server', () => {
     expect(localServerAt(settings, relative, none).host).toBe('/d');
     const tcp = { ...running, socketDirectory: undefined, listenAddress: '*' };
     expect(localServerAt(settings, tcp, none).host).toBe('127.0.0.1');
+    const directories = new Map([['unix_socket_directories', '/run/other']]);
+    expect(localServerAt(settings, tcp, directories).host).toBe('127.0.0.1');
   });
 
   test('is never an abstract socket if there is another way', () => {

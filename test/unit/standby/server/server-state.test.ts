@@ -222,8 +222,15 @@ describe('a server without its port in the pid file (up to 9.0)', () => {
   });
 
   test('is queried only at the port in its pid file', async () => {
-    writeFileSync(join(pgdata, 'postmaster.pid'), `${postmaster.pid ?? ''}\n${pgdata}\n0\n5431\n`);
+    writeFileSync(join(pgdata, 'postmaster.pid'), `${postmaster.pid ?? ''}\n${pgdata}\n0\n5431\n/run/pg\n`);
     expect((await askWhere(5434, pgdata)).asked).toEqual([5431]);
+  });
+
+  test('is not queried before it listens (from 9.1): another server may be at its port', async () => {
+    writeFileSync(join(pgdata, 'postmaster.pid'), `${postmaster.pid ?? ''}\n${pgdata}\n0\n5433\n`);
+    const { answer, asked } = await askWhere(5433, pgdata);
+    expect(answer.kind).toBe('no-server');
+    expect(asked).toEqual([]);
   });
 });
 
