@@ -25,11 +25,11 @@ export interface BackupSpan {
 const clockTickS = 1;
 
 /**
- * A server makes the pages of these forks without WAL when it extends them, and tolerates damage in them: it fills a
- * failing page with zeros.
+ * A server changes the pages of these forks without a new LSN, as when it takes a page out of the visibility map, and
+ * tolerates damage in them: it fills a failing page with zeros.
  */
-function isRemadeByServer({ file }: BadPage, source: SourcePage & { kind: 'page' }): boolean {
-  return (file.fork === 'fsm' || file.fork === 'vm') && source.lsn === 0n;
+function isRemadeByServer({ file }: BadPage): boolean {
+  return file.fork === 'fsm' || file.fork === 'vm';
 }
 
 /** A good page of the primary that no WAL record has changed since the backup began. */
@@ -37,7 +37,7 @@ function judgeUnchanged(page: BadPage, source: SourcePage & { kind: 'page' }, sp
   const since = span.startS - clockTickS;
   if (source.changedS < since) return { kind: 'bad-copy' };
   // CREATE DATABASE may copy whole files; its WAL record copies them again here.
-  if ((source.bornS ?? 0) >= since || isRemadeByServer(page, source)) return { kind: 'wal' };
+  if ((source.bornS ?? 0) >= since || isRemadeByServer(page)) return { kind: 'wal' };
   return { kind: 'bad-copy' };
 }
 

@@ -66,6 +66,12 @@ describe('a page that fails its check in the copy', () => {
     expect(judge(badPage('16384_fsm'), source({ lsn: 0n }), live)).toEqual({ kind: 'bad-copy' });
   });
 
+  test('is one that the server has changed without an LSN in a map, if the file was changed since the start', () => {
+    const cleared = source({ changedS: 1500 });
+    expect(judge(badPage('16384_vm'), cleared, live)).toEqual({ kind: 'wal' });
+    expect(judge(badPage('16384_vm'), source({}), live)).toEqual({ kind: 'bad-copy' });
+  });
+
   test('is judged without the primary only if it is not from the backup', () => {
     expect(judgeAlone(badPage('1', 100n), over)).toEqual({ kind: 'wal' });
     expect(judgeAlone(badPage('1', 99n), over)).toMatchObject({ kind: 'unclear' });
