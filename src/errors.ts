@@ -75,7 +75,12 @@ export function unreachable(value: never): never {
   throw new Error(`unexpected value: ${JSON.stringify(value)}`);
 }
 
-/** The text of any thrown value, without a stack. */
+/**
+ * The text of any thrown value, without a stack. Node's error for a name with several addresses, none of which answers, has its
+ * words in the errors that it is made of.
+ */
 export function messageOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.message === '')
+    return thrown.errors.map((each) => messageOf(each)).join('; ');
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

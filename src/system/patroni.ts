@@ -31,14 +31,20 @@ async function ask(url: string, limitMs: number): Promise<Response> {
   // Loaded here, because each archive_command loads this file, and nearly none of them asks.
   const { get } = url.startsWith('https:') ? await import('node:https') : await import('node:http');
   const signal = AbortSignal.timeout(limitMs);
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    get(url, { agent: false, signal }, resolve).on('error', reject);
-  });
-  return { status: response.statusCode ?? 0, body: await bodyOf(response) };
+  try {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      get(url, { agent: false, signal }, resolve).on('error', reject);
+    });
+    return { status: response.statusCode ?? 0, body: await bodyOf(response) };
+  } catch (error) {
+    // An answer that stops half way is ended with other words than one that never begins.
+    signal.throwIfAborted();
+    throw error;
+  }
 }
 
 function whySilent(error: unknown, limitMs: number): string {
-  if (error instanceof Error && error.name === 'AbortError')
+  if (error instanceof Error && error.name === 'TimeoutError')
     return `no answer within ${Math.round(limitMs / 100) / 10} s`;
   return messageOf(error);
 }

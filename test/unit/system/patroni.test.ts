@@ -1,6 +1,7 @@
-import { createServer, type Server } from 'node:http';
+import dns from 'node:dns';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { askLeadership, findLeader } from '../../../src/system/patroni.ts';
 
 const servers: Server[] = [];
@@ -20,6 +21,18 @@ async function patroni(answers: Readonly<Record<string, readonly [number, string
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Begins an answer, and stops. */
+async function stalled(): Promise<string> {
+  const url = await patroni({});
+  servers
+    .at(-1)
+    ?.removeAllListeners('request')
+    .on('request', (_, response: ServerResponse) => {
+      response.writeHead(200).write('{');
+    });
+  return url;
 }
 
 /** A port that nobody listens at. */
@@ -72,6 +85,25 @@ describe("whether this host holds the leader's lock", () => {
     expect(answer).toMatchObject({ kind: 'not-leader' });
     expect(JSON.stringify(answer)).toContain('no answer within');
   });
+});
+
+test('an answer that stops half way is none within the limit', async () => {
+  const url = await stalled();
+  expect(JSON.stringify(await askLeadership(url, cluster, 200))).toContain('no answer within 0.2 s');
+  expect(JSON.stringify(await findLeader([url], 200))).toContain('no answer within 0.2 s');
+});
+
+test('a name with several addresses, as localhost has: what each of them says', async () => {
+  const url = new URL(await nobody());
+  const lookUp = vi.spyOn(dns, 'lookup').mockImplementation((...given: readonly unknown[]) => {
+    const found = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+    (given.at(-1) as (error: null, found: readonly object[]) => void)(null, found);
+  });
+  const answer = await askLeadership(`http://localhost:${url.port}`, cluster, long);
+  lookUp.mockRestore();
+  expect(JSON.stringify(answer)).toContain(
+    `connect ECONNREFUSED 127.0.0.1:${url.port}; connect ECONNREFUSED 127.0.0.2:${url.port}`,
+  );
 });
 
 const members = (...list: readonly object[]) => [200, JSON.stringify({ members: list })] as const;
