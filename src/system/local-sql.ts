@@ -106,6 +106,22 @@ async function connectAny(server: LocalServer, access: Access, limitMs: number):
   return connect(server, access, last, limitMs);
 }
 
+/** Two columns may have the same name, as those without one have: each is a value of its own all the same. */
+function keysOf(columns: readonly string[]): readonly string[] {
+  return columns.map((name, index) =>
+    columns.indexOf(name) === index ? name : `${name} (column ${index + 1})`,
+  );
+}
+
+/** The driver returns a list for a text of several statements. */
+function rowsOf(
+  result: pg.QueryArrayResult<unknown[]> | readonly pg.QueryArrayResult[],
+): readonly Record<string, unknown>[] {
+  if (!('rows' in result)) throw new Error('it is more than one statement');
+  const keys = keysOf(result.fields.map(({ name }) => name));
+  return result.rows.map((row) => Object.fromEntries(keys.map((key, index) => [key, row[index]])));
+}
+
 /**
  * Connects to the local server for one conversation, with the settings that libpq would find in its variables and
  * files. Every statement has the limit `limitMs` at both ends: a commit that waits for a standby cannot hold us up.
@@ -117,7 +133,7 @@ export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
     const connected = await connectAny(server, await accessOf(server), limitMs);
     client = connected;
     const sql: LocalSql = async (text, values = []) =>
-      (await connected.query<Record<string, unknown>>(text, [...values])).rows;
+      rowsOf(await connected.query<unknown[]>({ text, values: [...values], rowMode: 'array' }));
     return { kind: 'answered', value: await use(sql) };
   } catch (error) {
     if (error instanceof PitrError) throw error;

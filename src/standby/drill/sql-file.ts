@@ -6,12 +6,15 @@ import type { Server } from '../server/server.ts';
 import { withLocalServer } from '../server/server-state.ts';
 import { type CheckResult, failed, notChecked, passed } from './check-results.ts';
 
-/** A statement ends with a semicolon at the end of a line, or with the file. Lines that are comments are left out. */
+/**
+ * A statement ends with a semicolon at the end of a line, where a comment may follow it, or with the file. Lines that are
+ * comments are left out.
+ */
 export function statementsIn(text: string): readonly string[] {
   const lines = text.split(/\r?\n/).filter((line) => !/^\s*--/.test(line));
   return lines
     .join('\n')
-    .split(/;[ \t]*(?:\n|$)/)
+    .split(/;[ \t]*(?:--[^\n]*)?(?:\n|$)/)
     .map((statement) => statement.trim())
     .filter((statement) => statement !== '');
 }

@@ -9,3 +9,7 @@ test('a statement ends with a semicolon at the end of a line, or with the file',
 test('comments alone are no statement', () => {
   expect(statementsIn('-- nothing\n;\n')).toEqual([]);
 });
+
+test('a comment may follow the semicolon of a statement', () => {
+  expect(statementsIn('SELECT true; -- first\nSELECT false;--last')).toEqual(['SELECT true', 'SELECT false']);
+});
