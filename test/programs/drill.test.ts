@@ -149,6 +149,10 @@ describe.each(newestMajors())('a drill that fails on PostgreSQL %i', (major) => 
       { drill_sql: writeSql(standby, 'SELECT 1 = 1; SELECT 1 = 2;\n') },
       /statement 1, SELECT 1 = 1; SELECT 1 = 2: it is more than one statement$/,
     );
+    await failing(
+      { drill_sql: join(standby.host.directory, 'gone.sql') },
+      /^drill_sql: ".*gone\.sql" cannot be read: ENOENT/,
+    );
     const slow = join(standby.host.directory, 'slow.sql');
     writeFileSync(slow, "SELECT pg_sleep(60)::text = '';\n");
     await failing(
@@ -178,7 +182,7 @@ describe.each(newestMajors())('a drill that fails on PostgreSQL %i', (major) => 
     flipBit(join(standby.pgdata, path), 3);
     expect(await drill(world, standby, 0)).toMatchObject({ result: 'passed', copy: 'stopped' });
     const notified = standby.host.notifications();
-    expect(notified.map(({ severity }) => severity)).toEqual([...Array<string>(8).fill('critical'), 'ok']);
+    expect(notified.map(({ severity }) => severity)).toEqual([...Array<string>(9).fill('critical'), 'ok']);
   });
 
   test('of a warm standby stops it if it may, and one by drill_snapshot uses what that has made', async ({

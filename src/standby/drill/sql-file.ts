@@ -50,7 +50,12 @@ export async function checkSqlFile(server: Server): Promise<CheckResult> {
   const name = 'drill_sql';
   const { drill_sql: path } = server.deps.settings;
   if (path === undefined) return notChecked(name, 'drill_sql is not set');
-  const statements = statementsIn(await readFile(path, 'utf8'));
+  let statements: readonly string[];
+  try {
+    statements = statementsIn(await readFile(path, 'utf8'));
+  } catch (error) {
+    return failed(name, `"${path}" cannot be read: ${messageOf(error)}`);
+  }
   if (statements.length === 0) return failed(name, `"${path}" has no statement`);
   for (const [index, statement] of statements.entries()) {
     server.deps.signal.throwIfAborted();
