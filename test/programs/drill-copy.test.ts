@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -11,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
+import { writeScript } from '../harness/host.ts';
 import { debianMajor, failureMajors, newestMajors } from '../harness/postgres-programs.ts';
 import { settingLines } from '../harness/server.ts';
 import { test } from '../harness/test.ts';
@@ -109,6 +111,47 @@ describe.each(failureMajors())(
     });
   },
 );
+
+describe.each(newestMajors())('a drill by a snapshot of directories elsewhere on PostgreSQL %i', (major) => {
+  test.override({ major });
+
+  test('has the tablespace inside pgdata for itself, and refuses a link to the files of a database', async ({
+    world,
+  }) => {
+    const { standby, everything } = await makeSpread(world);
+    const place = `'${join(drillDirectory(world), 'run')}'/$PITRTOOLS_SNAPSHOT`;
+    const command = writeScript(
+      standby.host,
+      'drill-snapshot',
+      `[ "$1" = create ] || { rm -rf ${place}; exit; }
+number=0
+printf '%s\\n' "$PITRTOOLS_DIRECTORIES" | while IFS= read -r directory; do
+  number=$((number + 1))
+  mkdir -p -m 0700 ${place}/$number && cp -a "$directory/." ${place}/$number || exit 3
+  echo "mount: $directory="${place}/$number
+done && echo 'snapshot: atomic'`,
+    );
+    const ini = readFileSync(standby.iniFile, 'utf8');
+    writeFileSync(standby.iniFile, ini.replace('[DEFAULT]\n', `[DEFAULT]\ndrill_snapshot: ${command}\n`));
+    const files = everything();
+    expect(await drill(world, standby, 0)).toMatchObject({ result: 'passed', copy: 'snapshot' });
+    // What was replayed is on the disk by now: another drill begins without the map of a base backup.
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+    expect(everything()).not.toEqual(files);
+    const recovered = everything();
+    expect(await drill(world, standby, 0)).toMatchObject({ result: 'passed', copy: 'snapshot' });
+    expect(everything()).toEqual(recovered);
+
+    const [database = ''] = readdirSync(join(standby.pgdata, 'base')).filter((name) => name !== '1');
+    const elsewhere = join(standby.host.directory, 'elsewhere');
+    renameSync(join(standby.pgdata, 'base', database), elsewhere);
+    symlinkSync(elsewhere, join(standby.pgdata, 'base', database));
+    const { failure } = await drill(world, standby, 1);
+    expect(failure?.message).toMatch(/base\/\d+" is a link that leads out of the snapshot$/);
+    expectNothingLeft(world);
+  });
+});
 
 describe.each(newestMajors())('a drill of a standby that could reach others on PostgreSQL %i', (major) => {
   test.override({ major });

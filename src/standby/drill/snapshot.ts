@@ -3,7 +3,7 @@
  * it says is checked: nothing of the copy may be a directory of the standby.
  */
 import { readdir, readFile, realpath } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join, relative } from 'node:path';
 import { isWithin } from '../../config/path-values.ts';
 import { PitrError } from '../../errors.ts';
 import { describeResult, succeeded } from '../../system/command.ts';
@@ -24,6 +24,7 @@ import { rewriteTablespaceMap } from '../host/tablespaces.ts';
 import { readWalLink } from '../host/wal-link.ts';
 import type { Origin } from './origin.ts';
 import type { DrillPlace } from './place.ts';
+import { entriesOf } from './tree.ts';
 
 const noteName = 'snapshot.json';
 const limitMs = 600_000;
@@ -117,17 +118,34 @@ const configurationFiles = new Set(['postgresql.conf', 'pg_hba.conf', 'pg_ident.
 /** Directories that a server can do without. */
 const dispensable = new Set(['pg_stat_tmp', 'log', 'pg_log']);
 
+function leadsOut(path: string): PitrError {
+  return new PitrError(`"${path}" is a link that leads out of the snapshot`, {
+    hint: 'Such a standby can be copied only without drill_snapshot.',
+  });
+}
+
+/** Those in pg_tblspc are made anew. */
+async function requireNoLinks(directory: string): Promise<void> {
+  for (const entry of await entriesOf(directory)) {
+    const path = join(directory, entry.name);
+    if (entry.isSymbolicLink() && basename(directory) !== 'pg_tblspc') throw leadsOut(path);
+    if (entry.isDirectory() && entry.name !== 'lost+found') await requireNoLinks(path);
+  }
+}
+
+/** The directories below pgdata that a server writes to. */
+const serversOwn = /^(base|global|pg_.*)$/;
+
 /** A link that leads out of the snapshot would have the copy's server write to the standby's own files. */
 async function cutLinks(pgdata: string, walDirName: string): Promise<void> {
-  for (const entry of await readdir(pgdata, { withFileTypes: true })) {
+  for (const entry of await entriesOf(pgdata)) {
     const { name } = entry;
+    const path = join(pgdata, name);
+    if (entry.isDirectory() && serversOwn.test(name) && !dispensable.has(name)) await requireNoLinks(path);
     if (!entry.isSymbolicLink() || name === walDirName || configurationFiles.has(name)) continue;
-    if (!dispensable.has(name))
-      throw new PitrError(`"${join(pgdata, name)}" is a link that leads out of the snapshot`, {
-        hint: 'Such a standby can be copied only without drill_snapshot.',
-      });
-    await removeFile(join(pgdata, name));
-    await mkdir(join(pgdata, name), { mode: 0o700 });
+    if (!dispensable.has(name)) throw leadsOut(path);
+    await removeFile(path);
+    await mkdir(path, { mode: 0o700 });
   }
 }
 
@@ -141,27 +159,41 @@ async function clean(pgdata: string): Promise<void> {
   for (const name of await readdir(slots).catch(() => [])) await removeTree(join(slots, name));
 }
 
-async function relink({ server, tablespaces }: Origin, pgdata: string, places: ReadonlyMap<string, string>) {
+/** The directory of the copy in the place of one of the standby's; a tablespace may lie inside pgdata. */
+function placeIn({ server }: Origin, places: ReadonlyMap<string, string>, directory: string) {
+  const { pgdata } = server;
+  const place = places.get(directory);
+  const copy = places.get(pgdata);
+  if (place !== undefined || copy === undefined || !isWithin(directory, pgdata)) return place;
+  return join(copy, relative(pgdata, directory));
+}
+
+async function relink(origin: Origin, pgdata: string, places: ReadonlyMap<string, string>) {
+  const { server, tablespaces, folder } = origin;
   const { walDirName } = server.capabilities;
   const replace = async (link: string, source: string | undefined): Promise<void> => {
-    const place = source === undefined ? undefined : places.get(source);
+    const place = source === undefined ? undefined : placeIn(origin, places, source);
     if (place === undefined) return;
     await removeFile(link);
     await symlink(place, link);
   };
   const wal = await readWalLink(server.pgdata, walDirName);
   await replace(join(pgdata, walDirName), wal?.directory);
-  for (const { oid, location } of tablespaces) await replace(join(pgdata, 'pg_tblspc', oid), location);
+  for (const { oid, location } of tablespaces) {
+    await replace(join(pgdata, 'pg_tblspc', oid), location);
+    const place = placeIn(origin, places, location);
+    if (place !== undefined) await requireNoLinks(join(place, folder ?? ''));
+  }
 }
 
 /** In a base backup on which no server was started: its server would link the tablespaces anew. */
-async function rewriteMap({ tablespaces }: Origin, pgdata: string, places: ReadonlyMap<string, string>) {
+async function rewriteMap(origin: Origin, pgdata: string, places: ReadonlyMap<string, string>) {
   const path = join(pgdata, 'tablespace_map');
   const map = await readFile(path, 'utf8').catch(() => undefined);
   if (map === undefined) return;
-  const targets = tablespaces.map((each) => ({
+  const targets = origin.tablespaces.map((each) => ({
     ...each,
-    target: places.get(each.location) ?? each.location,
+    target: placeIn(origin, places, each.location) ?? each.location,
     name: '',
     isInsidePgdata: false,
   }));

@@ -27,7 +27,7 @@ interface Found {
 }
 
 /** A server may remove any file meanwhile. */
-async function entriesOf(directory: string): Promise<readonly Dirent[]> {
+export async function entriesOf(directory: string): Promise<readonly Dirent[]> {
   try {
     return await readdir(directory, { withFileTypes: true });
   } catch (error) {
