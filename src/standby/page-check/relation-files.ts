@@ -1,6 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../../system/durable.ts';
+import { isServersName } from '../host/tablespaces.ts';
+import { readCapabilities, readControlFile } from '../server/data-directory.ts';
 
 /** A file of a relation's fork, as the server names it. */
 export interface RelationFile {
@@ -30,7 +32,10 @@ async function list(directory: string): Promise<readonly string[]> {
   }
 }
 
-/** The directories that hold relations: the shared ones, and one for each database in each tablespace. */
+/**
+ * The directories that hold relations: the shared ones, and one for each database in each tablespace. The directory of a
+ * tablespace may have those of another server as well, of another major version.
+ */
 async function relationDirectories(pgdata: string): Promise<readonly string[]> {
   const directories = ['global'];
   const addDatabases = async (parent: string): Promise<void> => {
@@ -38,10 +43,12 @@ async function relationDirectories(pgdata: string): Promise<readonly string[]> {
     directories.push(...databases.map((name) => join(parent, name)));
   };
   await addDatabases('base');
+  const capabilities = await readCapabilities(pgdata);
+  const control = await readControlFile(pgdata);
   for (const oid of await list(join(pgdata, 'pg_tblspc'))) {
     const tablespace = join('pg_tblspc', oid);
     for (const folder of await list(join(pgdata, tablespace))) {
-      if (folder.startsWith('PG_')) await addDatabases(join(tablespace, folder));
+      if (isServersName(capabilities, control, folder)) await addDatabases(join(tablespace, folder));
     }
   }
   return directories;

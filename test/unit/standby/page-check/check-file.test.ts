@@ -54,12 +54,19 @@ test('an incomplete page at the end, an empty file and an unreadable file are re
   expect(checkFile(pgdata, file, layout, makeBuffer(layout)).trouble).toContain('EISDIR');
 });
 
-test('the files of all databases in all tablespaces are found, and no others', async () => {
+test('the files of all databases in all tablespaces are found, and none of another server', async () => {
   const files = ['base/5/1', 'base/5/1_init', 'global/1262', 'pg_tblspc/900/PG_15_1/5/2', 'base/pgsql_tmp/3'];
-  for (const file of [...files, 'global/pg_control', 'base/5/PG_VERSION', 'pg_tblspc/900/lost/5/4']) {
+  for (const file of [
+    ...files,
+    'global/pg_control',
+    'base/5/PG_VERSION',
+    'pg_tblspc/900/lost/5/4',
+    'pg_tblspc/900/PG_14_1/5/2',
+  ]) {
     mkdirSync(join(pgdata, file, '..'), { recursive: true });
     writeFileSync(join(pgdata, file), '');
   }
+  writeFileSync(join(pgdata, 'PG_VERSION'), '15\n');
   const found = await listRelationFiles(pgdata);
   expect(found.map(({ path }) => path).sort()).toEqual(files.filter((file) => !file.includes('tmp')).sort());
 });
