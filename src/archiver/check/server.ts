@@ -1,6 +1,6 @@
 /** The checks of cmd_archiver --check that ask this host's server. */
-import { realpath } from 'node:fs/promises';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { durationText } from '../../amounts.ts';
 import { dependent, failure, good, skipped, unknown, type Verdict } from '../../check/check.ts';
 import { untestedRelease } from '../../postgres/capabilities.ts';
@@ -8,7 +8,7 @@ import { findVersion } from '../../postgres/version.ts';
 import { NotKnown } from '../../status/fact.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { quoted } from '../../system/printable.ts';
-import { callersOf, readUnit, unitIn } from '../../system/units.ts';
+import { callersOf, readUnit, type Scheduled, unitIn } from '../../system/units.ts';
 import { judgeOwnArchiving } from '../wal/own-archive-command.ts';
 import { type Ask, describeStatistics, type ServerView } from '../wal/server-view.ts';
 import type { ArchiverCheck } from './context.ts';
@@ -139,9 +139,18 @@ export function checkTimeout(check: ArchiverCheck): Promise<Verdict> {
   });
 }
 
-/** @param text the unit with its drop-ins. Pure. */
-export function judgeUnit(unit: string, hasMayStart: boolean, text: string): Verdict {
-  const restart = /^\s*Restart\s*=\s*(\S+)/gm.exec(text)?.[1] ?? 'no';
+/** As systemd reads it: drop-ins come after the unit, in the order of their names, and the last setting counts. */
+function restartIn(files: readonly Scheduled[]): string {
+  const isDropIn = ({ path }: Scheduled): boolean => dirname(path).endsWith('.d');
+  const [unit] = files.filter((file) => !isDropIn(file));
+  const dropIns = files.filter(isDropIn).sort((a, b) => (basename(a.path) < basename(b.path) ? -1 : 1));
+  const text = [...(unit === undefined ? [] : [unit]), ...dropIns].map((file) => file.text).join('\n');
+  return [...text.matchAll(/^[ \t]*Restart[ \t]*=[ \t]*(\S+)/gm)].at(-1)?.[1] ?? 'no';
+}
+
+/** @param files the unit with its drop-ins. Pure. */
+export function judgeUnit(unit: string, hasMayStart: boolean, files: readonly Scheduled[]): Verdict {
+  const restart = restartIn(files);
   const says = `systemd runs the server as ${unit} (Restart=${quoted(restart, 30)})`;
   if (hasMayStart) return good(`${says}, and asks --may-start before each start`);
   return good(
@@ -158,5 +167,5 @@ export async function checkRestart({ deps: { settings } }: ArchiverCheck): Promi
   const files = await readUnit(unit);
   if (files.length === 0) return unknown(`the files of ${unit} cannot be read`);
   const callers = callersOf(files, 'cmd_archiver', /--may-start\b/);
-  return judgeUnit(unit, callers.length > 0, files.map(({ text }) => text).join('\n'));
+  return judgeUnit(unit, callers.length > 0, files);
 }

@@ -20,11 +20,29 @@ describe('a login that fails', () => {
 
 describe('a unit of systemd', () => {
   test('is shown with its restart policy, and with the way to --may-start', () => {
-    expect(judgeUnit('postgresql@15-main.service', false, '[Service]\nRestart=on-failure\n')).toMatchObject({
+    const file = {
+      path: '/usr/lib/systemd/system/postgresql@.service',
+      text: '[Service]\nRestart=on-failure\n',
+    };
+    expect(judgeUnit('postgresql@15-main.service', false, [file])).toMatchObject({
       says: 'systemd runs the server as postgresql@15-main.service (Restart=on-failure), and does not ask --may-start',
       hint: expect.stringContaining('/etc/systemd/system/postgresql@15-main.service.d') as string,
     });
-    expect(judgeUnit('postgresql.service', true, '').hint).toBeUndefined();
+    expect(judgeUnit('postgresql.service', true, []).hint).toBeUndefined();
+  });
+
+  test('has the restart policy of its last drop-in', () => {
+    const system = '/etc/systemd/system/postgresql.service';
+    const files = [
+      { path: system, text: 'Restart=no\n' },
+      { path: '/usr/lib/systemd/system/postgresql.service', text: 'Restart=on-abort\n' },
+      { path: `${system}.d/20-b.conf`, text: 'Restart=\nRestart=always\n' },
+      { path: '/usr/lib/systemd/system/postgresql.service.d/10-a.conf', text: 'Restart=on-failure\n' },
+    ];
+    const says = (some: typeof files) => judgeUnit('postgresql.service', true, some).says;
+    expect(says(files)).toContain('(Restart=always)');
+    expect(says(files.slice(0, 2))).toContain('(Restart=no)');
+    expect(says([{ path: system, text: 'Restart=\nTimeoutSec=5\n' }])).toContain('(Restart=no)');
   });
 });
 
