@@ -59,7 +59,10 @@ function describe(error: unknown): string {
 
 /** --serve -: one call after the other, until standard input ends. A call that fails does not end it. */
 async function serveLines(deps: StandbyDeps): Promise<void> {
-  for await (const line of inputLines(deps.signal)) {
+  const onCut = () => {
+    deps.report(`${refusalMark}the last line does not end with a line feed: it may be cut off`);
+  };
+  for await (const line of inputLines(deps.signal, onCut)) {
     try {
       await answerTo(deps, readVerbCall(line));
     } catch (error) {

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { runCommand, startSession, whenRoom } from '../../../src/system/command.ts';
-import { limitedLines } from '../../../src/system/input-lines.ts';
+import { inputLines, limitedLines } from '../../../src/system/input-lines.ts';
 import type { ProgramDeps } from '../../../src/system/program-deps.ts';
 import { openingOf } from '../../../src/system/served.ts';
 import { type KeyInput, keyInput, type KeyService, serveKey } from '../../../src/verbs/serve-key.ts';
@@ -65,6 +65,25 @@ describe('the program of a restricted key', () => {
     },
   );
 
+  test.each([
+    ['calls', ['status', 'stop-primary 1 hostb 7 00112233']] as const,
+    ['sh', [...session('status'), `${nonce} stop-primary 1 hostb 7 00112233`]] as const,
+  ])('does nothing for a line that is cut off, as with %s', async (original, lines) => {
+    const client = new PassThrough();
+    const names: string[] = [];
+    const verb: KeyService['verb'] = ({ name }) => {
+      names.push(name);
+      return Promise.resolve(0);
+    };
+    const text = lines.map((line) => `${line}\n`).join('');
+    const input = (async function* input() {
+      yield* await Promise.resolve([Buffer.from(text.trimEnd())]);
+    })();
+    const served = { ...service.served, roles: true };
+    expect(await serveKey({ ...keyFor(original, [], client), input }, { ...service, served, verb })).toBe(0);
+    expect(names).toEqual(['status']);
+  });
+
   test('leaves the words of a client in no environment', () => {
     vi.stubEnv('SSH_ORIGINAL_COMMAND', 'calls');
     const deps = { run: runCommand, startSession, now: Date.now } as unknown as ProgramDeps;
@@ -94,15 +113,32 @@ describe('lines of a client', () => {
 
   test('end at line feeds alone, wherever the chunks end', async () => {
     expect(await readAll(['a\r\u2028b', '\n\nc', 'd\ne', '\n'], 100)).toEqual(['a\r\u2028b', '', 'cd', 'e']);
-    expect(await readAll(['a\nb'], 100)).toEqual(['a', 'b']);
+  });
+
+  test('that are cut off are no lines', async () => {
+    expect(await readAll(['a\nb'], 100)).toEqual(['a']);
+  });
+
+  test('come the same way from a full shell, and end with the signal', async () => {
+    const stop = new AbortController();
+    const input = new PassThrough();
+    const lines: string[] = [];
+    const onCut = () => lines.push('cut');
+    const read = (async () => {
+      for await (const line of inputLines(stop.signal, onCut, input)) lines.push(line);
+    })();
+    input.end('a\r\nb\nc');
+    await read;
+    expect(lines).toEqual(['a', 'b', 'cut']);
+    const open = inputLines(stop.signal, onCut, new PassThrough())[Symbol.asyncIterator]();
+    const next = open.next();
+    stop.abort(new Error('stopped'));
+    await expect(next).rejects.toThrow('stopped');
   });
 
   test('that are too long end the input, and a million tiny chunks are no work', async () => {
     expect(await readAll(['ab', 'cd', 'ef', '\nx\n'], 3)).toEqual(['abcd']);
-    const many = await readAll(
-      Array.from({ length: 300_000 }, () => 'x'),
-      1_000_000,
-    );
+    const many = await readAll([...Array.from({ length: 300_000 }, () => 'x'), '\n'], 1_000_000);
     expect(many.map(({ length }) => length)).toEqual([300_000]);
   });
 });
