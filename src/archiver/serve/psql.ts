@@ -1,6 +1,7 @@
 /** A session of psql for a restricted key: the other end names the statements, and their text is made here. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { findHelpers, installedHelpersSql } from '../../postgres/backup-sql.ts';
 import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.ts';
 import { readStatement } from '../../postgres/statements.ts';
@@ -18,6 +19,8 @@ import { serverReason } from './checks.ts';
 
 const longestLine = 4096;
 const helperLimitMs = 30_000;
+/** For the end of a statement whose client has gone. */
+const abandonedMs = 10_000;
 /** As psql says that there is no server. */
 const noConnection = 2;
 const refusedStatus = 3;
@@ -92,7 +95,23 @@ async function passOn(talk: Talk, session: Session, refuse: Refuse): Promise<num
 /** Says and logs that something was refused. */
 export type Refuse = (asked: string, reason: string) => Promise<void>;
 
-async function converse(talk: Talk, refuse: Refuse): Promise<number> {
+/**
+ * Nobody waits for the statement that still runs, and it may never end: one that waits for a lock, or for WAL to be
+ * archived. psql passes an interrupt on to the server; killed alone, it would leave the statement there.
+ */
+async function endAbandoned({ pid, kill, close, ended }: Session, waitMs: number): Promise<void> {
+  const endsWithin = () => Promise.race([ended.then(() => true), pause(waitMs, false, { ref: false })]);
+  close();
+  if (await endsWithin()) return;
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGINT');
+  } catch {
+    // It has ended meanwhile.
+  }
+  if (!(await endsWithin())) kill();
+}
+
+async function converse(talk: Talk, refuse: Refuse, waitMs: number): Promise<number> {
   const { io, target } = talk;
   const session = io.startSession(
     { program: '/bin/sh', args: ['-c', `exec ${startScript(psqlWords(target, talk.field, talk.record))}`] },
@@ -109,12 +128,15 @@ async function converse(talk: Talk, refuse: Refuse): Promise<number> {
   );
   const refused = passOn(talk, session, refuse).then(
     (status) => {
-      if (status === undefined) session.close();
+      if (status === undefined) void endAbandoned(session, waitMs);
       else session.kill();
       return status;
     },
-    // Our input was closed, because psql has ended.
-    () => undefined,
+    // Our input was closed, because psql has ended; or the connection has broken.
+    () => {
+      void endAbandoned(session, waitMs);
+      return undefined;
+    },
   );
   const ended = await session.ended;
   const status = await Promise.race([refused, Promise.resolve(undefined)]);
@@ -127,6 +149,7 @@ export async function servePsql(
   io: KeyInput,
   { address, port, user, database, field, record }: PsqlValues,
   refuse: Refuse,
+  waitMs = abandonedMs,
 ): Promise<number> {
   const { settings } = deps;
   const reason = await serverReason(deps, { address, port }, true);
@@ -137,5 +160,5 @@ export async function servePsql(
   const psql = await requireProgram('psql', settings.psql, settings.includepath);
   const target = { psql, host: address, port, user, database };
   const capabilities = await capabilitiesHere(settings.pgdata);
-  return converse({ deps, io, target, capabilities, field, record }, refuse);
+  return converse({ deps, io, target, capabilities, field, record }, refuse, waitMs);
 }
