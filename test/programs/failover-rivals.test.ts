@@ -9,15 +9,23 @@ import type { Standby } from '../harness/standby.ts';
 import { test } from '../harness/test.ts';
 import type { World } from '../harness/world.ts';
 import { hasRows, makeTrio, marksAt, startStandbys, type Trio } from './siblings-kit.ts';
-import { expectExit } from './standby-kit.ts';
+import { countRows, expectExit } from './standby-kit.ts';
 
-/** Both standbys run with the same rows, each knows the other one, and the primary is dead. */
-async function makeRivals(world: World): Promise<Trio> {
+/**
+ * Both standbys run with the same rows, each knows the other one, and the primary is dead. `isBehind`: the heir lacks a
+ * segment that the other one has.
+ */
+async function makeRivals(world: World, isBehind = false): Promise<Trio> {
   const trio = await makeTrio(world);
   await world.asPrimary(trio.other, ['heir']);
   await startStandbys(world, trio.heir, trio.other);
   await trio.archiveRows(100);
   for (const standby of [trio.heir, trio.other]) await hasRows(standby, 100);
+  if (isBehind) {
+    trio.holdBack(trio.heir);
+    await trio.archiveRows(200);
+    await hasRows(trio.other, 200);
+  }
   await trio.primary.kill9();
   return trio;
 }
@@ -183,6 +191,39 @@ describe('-F999', () => {
     expect(refused.stderr).toMatch(/timeline 1 was left at \S+ by .*, and this host has not followed/);
     expect(readFileSync(join(heir.archiveDir, '.pitrtools'), 'utf8')).not.toContain('promoted_at');
   });
+
+  test.for(['promoted', 'further'] as const)(
+    'asks a standby once more that was silent at first, and is %s',
+    async (what, { world }) => {
+      const { heir, other } = await makeRivals(world, what === 'further');
+      expectExit(await world.cmdStandby(heir, ['-A', 'stop']), 0);
+      heir.writeIni({ failover_probe_timeout: 10 });
+      const held = withHeld(world, heir, 'start_command');
+      await other.host.sshd.kill();
+      const late = world.startStandby(heir, ['-F999']);
+      await held.untilBegun();
+      const sinceMs = Date.now();
+      if (what === 'promoted')
+        expect(
+          (await run(serverProgram(world.major, 'pg_ctl'), ['promote', '-D', other.pgdata, '-w'])).code,
+        ).toBe(0);
+      await other.host.sshd.start();
+      await eventually(() => Date.now() - sinceMs > 10_000, { limitMs: 20_000, what: 'an old answer' });
+      held.release();
+      const refused = await late.finished;
+      expect(refused.code, refused.stderr).toBe(1);
+      expect(refused.stderr).toContain(
+        what === 'promoted'
+          ? 'standby other is out of recovery'
+          : 'standby other did not answer at first, and has WAL that this host lacks: 1 segment',
+      );
+      expect(readFileSync(join(heir.archiveDir, '.pitrtools'), 'utf8')).not.toContain('promoted_at');
+      if (what === 'promoted') return;
+      const fetched = await world.cmdStandby(heir, ['-F999']);
+      expectExit(fetched, 0);
+      expect(await countRows(heir)).toBe(200);
+    },
+  );
 
   test('asks the primary once more where its first answer is old', async ({ world }) => {
     const { primary, heir } = await makeRivals(world);

@@ -54,7 +54,7 @@ export async function askOnceMore(
   siblings: readonly Sibling[],
   { path, run }: { readonly path: TimelinePath | undefined; readonly run: string },
 ): Promise<readonly Rival[]> {
-  // One that was silent from the beginning would only hold this up again.
+  // One that is silent would only hold this up again: if its silence is old, the caller has asked it anew.
   const all = siblings.flatMap(({ target, answer }): readonly Asked[] =>
     answer.kind === 'answered' ? [{ target, command: answer.command }] : [],
   );

@@ -13,6 +13,8 @@ export interface Others {
   /** Undefined if this action neither asks nor informs them. */
   readonly list: SiblingList | undefined;
   readonly siblings: readonly Sibling[];
+  /** When those that are silent had been asked, on the clock of `monotonicMs`; undefined if nobody was. */
+  readonly askedMs?: number;
 }
 
 export interface SiblingFacts extends Others {
@@ -34,7 +36,8 @@ export const nobodyAsked: SiblingFacts = {
 
 /** Asks the other standbys that this host's cmd_archiver would feed. Never fails. */
 export async function askOthers(deps: StandbyDeps): Promise<Others> {
-  return askListed(deps, await readSiblings(deps));
+  const others = await askListed(deps, await readSiblings(deps));
+  return { ...others, askedMs: deps.monotonicMs() };
 }
 
 function isSilent({ answer }: Sibling): boolean {
@@ -45,8 +48,9 @@ function isSilent({ answer }: Sibling): boolean {
  * Asks once more those that answered: the silent ones would only take time. One that falls silent now may only be slow,
  * and gets a second chance.
  */
-export async function askAgain(deps: StandbyDeps, { list, siblings }: Others): Promise<Others> {
-  if (list?.kind !== 'known') return { list, siblings };
+export async function askAgain(deps: StandbyDeps, others: Others): Promise<Others> {
+  const { list, siblings } = others;
+  if (list?.kind !== 'known') return others;
   const ask = async (those: readonly Sibling[]) =>
     (await askListed(deps, { ...list, targets: those.map(({ target }) => target) })).siblings;
   const again = await ask(siblings.filter((each) => !isSilent(each)));
@@ -57,9 +61,35 @@ export async function askAgain(deps: StandbyDeps, { list, siblings }: Others): P
         `standby ${target.name} does not answer any more (${quoted(answer.reason)}): how far it has come by now, and whether it was promoted, is unknown`,
       );
   return {
-    list,
+    ...others,
     siblings: [...again.filter((each) => !isSilent(each)), ...last, ...siblings.filter(isSilent)],
   };
+}
+
+/**
+ * Asks once more those that were silent, if that was long ago: a replay lies between, during which a host or a network may
+ * have come back. The host of the primary is looked at in another way.
+ *
+ * @returns those that answer now
+ */
+export async function askSilent(
+  deps: StandbyDeps,
+  { list, siblings, askedMs }: Others,
+): Promise<readonly Sibling[]> {
+  if (list?.kind !== 'known' || askedMs === undefined) return [];
+  if (deps.monotonicMs() - askedMs < deps.settings.failover_probe_timeout * 1000) return [];
+  const silent = siblings.filter((each) => isSilent(each) && each.isPrimaryHost !== true);
+  const targets = silent.map(({ target }) => target);
+  const { siblings: asked } = await askListed(deps, { ...list, targets });
+  return asked.filter((each) => !isSilent(each));
+}
+
+/** The same others, with these answers in the place of the first ones. */
+export function withAnswers(
+  siblings: readonly Sibling[],
+  returned: readonly Sibling[] = [],
+): readonly Sibling[] {
+  return siblings.map((each) => returned.find(({ target }) => target.name === each.target.name) ?? each);
 }
 
 async function askListed(deps: StandbyDeps, list: SiblingList): Promise<Others> {

@@ -17,7 +17,7 @@ import { askReplayed } from '../../recovery/replayed.ts';
 import { askServer, warnOfArchiving } from '../../server/own-archiving.ts';
 import type { Server } from '../../server/server.ts';
 import { informSiblings, withKnown } from '../../siblings/inform.ts';
-import type { SiblingFacts } from '../../siblings/observe.ts';
+import { type SiblingFacts, withAnswers } from '../../siblings/observe.ts';
 import { leaveOwnSlots } from '../../slot/left-slots.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
@@ -72,7 +72,8 @@ async function informOthers(
   const marks = run.left?.marks ?? [];
   if (list?.kind !== 'known' || marks.length === 0) return;
   const { deps } = run.server;
-  const informed = await informSiblings(deps, list.archiver, siblings, marks);
+  const answers = withAnswers(siblings, run.returned);
+  const informed = await informSiblings(deps, list.archiver, answers, marks);
   run.informed = informed.map((each) => withKnown(each, comparison));
   for (const informed of run.informed)
     if (informed.kind === 'not-informed') deps.log.warning(notInformedWords(informed, run.left?.problem));

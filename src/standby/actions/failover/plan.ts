@@ -102,7 +102,10 @@ export function claimSteps(
   const askedMs = liveness.kind === 'alive' || fence.kind === 'done' ? undefined : facts.askedMs;
   const concernsOthers = siblings.list !== undefined;
   const asks = concernsOthers && (role.kind === 'taken' || !isPausedAtTarget(facts));
-  return [recordRole(role), ...when(asks, { kind: 'see-no-rival', siblings, force, askedMs } as const)];
+  return [
+    recordRole(role),
+    ...when(asks, { kind: 'see-no-rival', siblings, force, askedMs, asksSilent: true } as const),
+  ];
 }
 
 function promoteSteps(facts: FailoverFacts): readonly FailoverStep[] {

@@ -6,7 +6,7 @@ import { type NotedCourse, notePromotion } from '../../host/history.ts';
 import { publicName } from '../../peers/peer.ts';
 import type { Liveness } from '../../primary/liveness/verdict.ts';
 import { phasesText, rtoOf } from '../../recovery/phases.ts';
-import type { SiblingFacts } from '../../siblings/observe.ts';
+import { type SiblingFacts, withAnswers } from '../../siblings/observe.ts';
 import { beginningOf } from './all-replayed.ts';
 import type { FailoverFacts } from './facts.ts';
 import type { Role } from './role.ts';
@@ -164,7 +164,8 @@ export async function reportFailover(
   const { deps } = server;
   const openedAt = timeline === undefined ? undefined : await beginningOf(server, timeline);
   const { left, informed } = run;
-  const others = role === undefined ? undefined : { siblings, role: { role, left, informed } };
+  const answers = { ...siblings, siblings: withAnswers(siblings.siblings, run.returned) };
+  const others = role === undefined ? undefined : { siblings: answers, role: { role, left, informed } };
   await notePromotion(deps, by, deps.settings.master_public_ip, timeline, courseOf(run));
   const isFenced = run.isFenced ?? fence.kind === 'done';
   const outcome = { ...run, openedAt, liveness, isFenced, others, hostName: publicName(deps) };

@@ -5,18 +5,23 @@ import type { TimelinePath } from '../../../postgres/timelines.ts';
 import { isThisHost } from '../../../system/own-addresses.ts';
 import { readPostmaster } from '../../../system/postmaster.ts';
 import { readSentinel } from '../../../system/sentinel.ts';
+import { observeArchive } from '../../archive/own-archive.ts';
 import { readOwnPath } from '../../archive/replay-check.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { probePrimary } from '../../primary/liveness/liveness.ts';
 import { livenessObjections } from '../../primary/liveness/verdict.ts';
+import { findDataDirectory } from '../../server/progress.ts';
+import type { Sibling } from '../../siblings/ask.ts';
 import { askOnceMore } from '../../siblings/ask-once-more.ts';
-import type { Others, SiblingFacts } from '../../siblings/observe.ts';
+import { compareSiblings } from '../../siblings/compare.ts';
+import { askSilent, type Others, type SiblingFacts, withAnswers } from '../../siblings/observe.ts';
+import { ownReach } from '../../siblings/own-reach.ts';
 import { findRivals, type Rival, type Rivalry } from '../../siblings/rivals.ts';
 import type { Force } from '../../steps/force.ts';
 import { type Objection, refuseOn, sayOverruled } from '../../steps/objections.ts';
 import type { LocalFacts } from './facts.ts';
 import type { FailoverRun } from './run.ts';
-import { siblingName } from './sibling-words.ts';
+import { returnedObjections, siblingName } from './sibling-words.ts';
 
 export async function observeRivals(
   { directory, archive }: Pick<LocalFacts, 'directory' | 'archive'>,
@@ -78,6 +83,8 @@ export interface LastQuestion {
   readonly askedMs?: number | undefined;
   readonly siblings: SiblingFacts;
   readonly force: Force;
+  /** Those that were silent are asked, too, if that was long ago. A switchover does not wait for them while nobody takes writes. */
+  readonly asksSilent?: true;
 }
 
 /** A promotion elsewhere has left that timeline, and has informed this host. */
@@ -118,19 +125,57 @@ async function primaryAgain(deps: StandbyDeps, askedMs: number | undefined): Pro
   return now.kind === 'alive' ? livenessObjections(now) : [];
 }
 
+interface Returned {
+  /** Those that were silent, and answer now. */
+  readonly siblings: readonly Sibling[];
+  /** For what they have come back with, beside a promotion that they say themselves. */
+  readonly objections: readonly Objection[];
+}
+
+async function whoReturned(
+  deps: StandbyDeps,
+  { siblings: others, asksSilent }: LastQuestion,
+): Promise<Returned> {
+  const siblings = asksSilent === true ? await askSilent(deps, others) : [];
+  if (siblings.length === 0) return { siblings, objections: [] };
+  deps.log.notice(`answers now: ${siblings.map(siblingName).join(', ')}`);
+  const mute = siblings.filter(({ answer }) => answer.kind === 'mute');
+  const promoted = findRivals(mute, others.path, []).map(objectionOf);
+  return { siblings, objections: [...promoted, ...(await lacking(deps, others, siblings))] };
+}
+
+/** The WAL that they have, and this host has not, if any was asked for at first. */
+async function lacking(
+  deps: StandbyDeps,
+  { comparison }: SiblingFacts,
+  returned: readonly Sibling[],
+): Promise<readonly Objection[]> {
+  if (comparison.reach === undefined) return [];
+  const directory = await findDataDirectory(deps);
+  if (directory === undefined) return [];
+  const archive = await observeArchive(deps.settings.archivedir, directory);
+  if (archive.kind !== 'archive') return [];
+  const own = await ownReach(deps, directory, archive.archive);
+  return returnedObjections({ comparison: compareSiblings(returned, own) });
+}
+
 /** Long after the first question, or at the same moment as another run. Those found before are overruled. */
-export async function seeNoRival(
-  { server: { deps }, promotion }: FailoverRun,
-  { siblings: { list, siblings, path, rivals: before }, force, askedMs }: LastQuestion,
-): Promise<void> {
-  const [asked, primary] = await Promise.all([
-    list?.kind === 'known'
-      ? askOnceMore(deps, list.archiver, siblings, { path, run: promotion?.run ?? '' })
-      : [],
-    primaryAgain(deps, askedMs),
-  ]);
+export async function seeNoRival(run: FailoverRun, question: LastQuestion): Promise<void> {
+  const { server, promotion } = run;
+  const { deps } = server;
+  const { siblings: facts, force, askedMs } = question;
+  const { list, path, rivals: before } = facts;
+  const askOthersAgain = async () => {
+    const returned = await whoReturned(deps, question);
+    if (list?.kind !== 'known') return { returned, asked: [] };
+    const siblings = withAnswers(facts.siblings, returned.siblings);
+    const asked = await askOnceMore(deps, list.archiver, siblings, { path, run: promotion?.run ?? '' });
+    return { returned, asked };
+  };
+  const [{ returned, asked }, primary] = await Promise.all([askOthersAgain(), primaryAgain(deps, askedMs)]);
+  run.returned = returned.siblings;
   const rivals = [...asked, ...(await informedOf(deps, path))];
-  refuseOn([...primary, ...rivals.map(objectionOf)], force);
+  refuseOn([...primary, ...returned.objections, ...rivals.map(objectionOf)], force);
   const added = rivals.filter(({ target }) => !before.some((each) => each.target?.name === target?.name));
-  sayOverruled(deps, [...primary, ...added.map(objectionOf)], force);
+  sayOverruled(deps, [...primary, ...returned.objections, ...added.map(objectionOf)], force);
 }

@@ -5,6 +5,7 @@ import type { Phase } from '../../recovery/phases.ts';
 import type { Replayed } from '../../recovery/replayed.ts';
 import { notStartedHere } from '../../server/local-server.ts';
 import { serverOf } from '../../server/server.ts';
+import type { Sibling } from '../../siblings/ask.ts';
 import type { Informed } from '../../siblings/inform.ts';
 import type { ServerContext } from '../../steps/server-steps.ts';
 import { entriesFor, type StepEntry } from '../../steps/step-table.ts';
@@ -31,6 +32,8 @@ export interface FailoverRun extends ServerContext {
   /** The timelines that were declared left; undefined if this server did not take the role. */
   left?: LeftResult | undefined;
   informed?: readonly Informed[] | undefined;
+  /** Other standbys that were silent at first, and have answered right before the promotion. */
+  returned?: readonly Sibling[];
   /** Whether action_fence has succeeded; undefined if it was not run. */
   isFenced?: boolean;
   /** The reason why action_failover failed; undefined if it did not. */

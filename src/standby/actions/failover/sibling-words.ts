@@ -19,7 +19,9 @@ function bytesWords(bytes: bigint): string {
 }
 
 /** Another standby whose WAL cannot be brought here would lose less. */
-export function siblingObjections({ comparison: { compared, reach } }: SiblingFacts): readonly Objection[] {
+export function siblingObjections({
+  comparison: { compared, reach },
+}: Pick<SiblingFacts, 'comparison'>): readonly Objection[] {
   const named = { name: 'sibling-ahead' } as const;
   return compared.flatMap((each): readonly Objection[] => {
     const { standing } = each;
@@ -35,6 +37,21 @@ export function siblingObjections({ comparison: { compared, reach } }: SiblingFa
     }
     return [];
   });
+}
+
+/** The same for those that were silent when the WAL of the others was fetched. */
+export function returnedObjections({ comparison }: Pick<SiblingFacts, 'comparison'>): readonly Objection[] {
+  const names = [...new Set(comparison.fetches.map(({ from }) => from.name))];
+  const lacking = names.map((name): Objection => {
+    const count = comparison.fetches.filter(({ from }) => from.name === name).length;
+    return {
+      name: 'sibling-ahead',
+      message: `standby ${name} did not answer at first, and has WAL that this host lacks: ${count} ${count === 1 ? 'segment' : 'segments'}`,
+      hint: 'The next -F999 fetches that WAL.',
+      cost: `the WAL that only ${name} has is lost`,
+    };
+  });
+  return [...lacking, ...siblingObjections({ comparison })];
 }
 
 function sayAnswer({ log }: { readonly log: Log }, sibling: Sibling): void {
