@@ -1,6 +1,7 @@
 /** Everything that cmd_archiver --status looks at on this host, each fact by itself: one that fails hides no other. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { StandbyTarget } from '../../config/options-archiver.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { parseVersion } from '../../postgres/version.ts';
 import { type DiskFacts, diskSamples, observeDisks, withForecast } from '../../status/disks.ts';
@@ -140,22 +141,50 @@ function isAlike(name: string, word: string): boolean {
   return short(name) === short(word);
 }
 
-/** A receiver gives its host's name as its application_name, or its address is the standby's name. */
+/** The name of a standby in `slaves`, and the host by which it is reached. */
+type Named = Pick<StandbyTarget, 'name' | 'host'>;
+
+/** Whether a receiver shows itself as that standby's: the surer sign first. */
+const signs: readonly ((standby: Named, receiver: Receiver) => boolean)[] = [
+  ({ name }, { application }) => application === name,
+  ({ name, host }, receiver) => wordsOf(receiver).some((word) => word === name || word === host),
+  ({ name, host }, receiver) => wordsOf(receiver).some((word) => isAlike(name, word) || isAlike(host, word)),
+];
+
+/** Two connections by one name: one of them was lost, and the server has not noticed that yet. */
+function furthest(receivers: readonly Receiver[]): Receiver | undefined {
+  return receivers.toSorted((a, b) => Number((b.replayed ?? -1n) - (a.replayed ?? -1n)))[0];
+}
+
+/**
+ * A receiver gives its host's name as its application_name, or its address is that of the standby. One that another
+ * standby has a surer sign for is that one's: several may be on one host.
+ */
 export function receiverOf(
-  name: string,
-  standbys: readonly string[],
+  standby: Named,
+  standbys: readonly Named[],
   receivers: readonly Receiver[],
 ): Receiver | undefined {
   const streams = receivers.filter(({ state }) => state !== 'backup');
-  const own = streams.find((one) => wordsOf(one).includes(name));
-  if (own !== undefined) return own;
-  const alike = (standby: string, one: Receiver) => wordsOf(one).some((word) => isAlike(standby, word));
-  const found = streams.find(
-    (one) => alike(name, one) && !standbys.some((standby) => wordsOf(one).includes(standby)),
-  );
-  const other = found && standbys.find((standby) => standby !== name && alike(standby, found));
-  if (other === undefined) return found;
-  throw new NotKnown(`a receiver may be that of ${name} or of ${other}, by its name`);
+  const others = standbys.filter(({ name }) => name !== standby.name);
+  for (const [level, isSign] of signs.entries()) {
+    const surer = signs.slice(0, level);
+    const isSurer = (each: Named, one: Receiver) => surer.some((isOne) => isOne(each, one));
+    const found = streams.filter(
+      (one) => isSign(standby, one) && !others.some((other) => isSurer(other, one)),
+    );
+    // Other programs that receive WAL, such as pg_receivewal on the host of a standby, replay none.
+    const replaying = found.filter(({ replayed }) => replayed !== undefined);
+    const own = furthest(replaying.length > 0 ? replaying : found);
+    if (own === undefined) continue;
+    const other = others.find((each) => isSign(each, own) && !streams.some((one) => isSurer(each, one)));
+    if (other !== undefined)
+      throw new NotKnown(`a receiver may be that of ${standby.name} or of ${other.name}, by its name`);
+    if (level > 0 && replaying.length > 1)
+      throw new NotKnown(`${replaying.length} receivers may be that of ${standby.name}, by their names`);
+    return own;
+  }
+  return undefined;
 }
 
 export async function observeCondition({ settings }: ArchiverDeps, lane: Lane): Promise<LaneCondition> {
@@ -194,13 +223,10 @@ async function observeLane(
   return { name: lane.name, state, queue, live, clock };
 }
 
-function withStream(
-  deps: StatusDeps,
-  lane: LaneFacts,
-  standbys: readonly string[],
-  receivers: Fact<readonly Receiver[]>,
-): StandbyFacts {
-  const stream = conclude(deps, () => receiverOf(lane.name, standbys, known(receivers)));
+function withStream(deps: StatusDeps, lane: LaneFacts, receivers: Fact<readonly Receiver[]>): StandbyFacts {
+  const { standbys } = deps.settings;
+  const own = standbys.find(({ name }) => name === lane.name) ?? { name: lane.name, host: lane.name };
+  const stream = conclude(deps, () => receiverOf(own, standbys, known(receivers)));
   return { ...lane, stream };
 }
 
@@ -254,7 +280,6 @@ export async function observeArchiver(
   const sampled = await look(last, () => sample(deps, join(layout.privateDirectory, 'samples.json'), values));
   const samples = valueOf(sampled) ?? noSamples;
   const nowMs = deps.monotonicMs();
-  const names = lanes.map(({ name }) => name);
   return {
     ...server,
     state: settings.state,
@@ -264,7 +289,7 @@ export async function observeArchiver(
     waiting,
     made: rateOf(server.written, samples, nowMs),
     isShipping,
-    standbys: lanes.map((lane) => withStream(deps, lane, names, server.receivers)),
+    standbys: lanes.map((lane) => withStream(deps, lane, server.receivers)),
     disks: withForecast(disks, samples, nowMs),
   };
 }

@@ -12,6 +12,7 @@ const receiver = (application: string, address: string): Receiver => ({
   replayed: 1n,
   replayLagS: undefined,
 });
+const at = (name: string, host = name) => ({ name, host });
 const [one, two] = ['pg.east.example', 'pg.west.example'];
 
 test('the receiver of a standby is known by its name, with or without its domain, or by its address', () => {
@@ -21,20 +22,53 @@ test('the receiver of a standby is known by its name, with or without its domain
     receiver('walreceiver', '10.0.0.3'),
   ];
   const all = [full, short, address];
-  const standbys = [one, 'b.example', '10.0.0.3', 'c'];
-  expect(standbys.map((name) => receiverOf(name, standbys, all))).toEqual([full, short, address, undefined]);
-  expect(receiverOf('b', ['b'], [receiver('b.example', '')])).toBeDefined();
+  const standbys = [one, 'b.example', '10.0.0.3', 'c'].map((name) => at(name));
+  expect(standbys.map((each) => receiverOf(each, standbys, all))).toEqual([full, short, address, undefined]);
+  expect(receiverOf(at('b'), [at('b')], [receiver('b.example', '')])).toBeDefined();
 });
 
 test('that of a standby is not taken for that of another one with the same short name', () => {
-  const standbys = [one, two];
+  const standbys = [at(one), at(two)];
   const all = [receiver(one, '10.0.0.1')];
-  expect(standbys.map((name) => receiverOf(name, standbys, all))).toEqual([all[0], undefined]);
+  expect(standbys.map((each) => receiverOf(each, standbys, all))).toEqual([all[0], undefined]);
 });
 
 test('one that may be that of two standbys is not known to be that of either', () => {
   const all = [receiver('pg', '10.0.0.1')];
   for (const name of [one, two])
-    expect(() => receiverOf(name, [one, two], all)).toThrow(/a receiver may be that of/);
-  expect(receiverOf(one, [one, 'b'], all)).toBe(all[0]);
+    expect(() => receiverOf(at(name), [at(one), at(two)], all)).toThrow(/a receiver may be that of/);
+  expect(receiverOf(at(one), [at(one), at('b')], all)).toBe(all[0]);
+});
+
+test('the receiver of a standby is known by the host of its section as well', () => {
+  const [byAddress, byName] = [receiver('walreceiver', '10.0.0.4'), receiver('db5', '10.0.0.5')];
+  const standbys = [at('b', '10.0.0.4'), at('c', 'db5.example'), at('d')];
+  expect(standbys.map((each) => receiverOf(each, standbys, [byAddress, byName]))).toEqual([
+    byAddress,
+    byName,
+    undefined,
+  ]);
+});
+
+test('of two standbys on one host, each has the receiver of its own name', () => {
+  const [b, other] = [receiver('b', '10.0.0.4'), receiver('walreceiver', '10.0.0.4')];
+  const standbys = [at('b', '10.0.0.4'), at('c', '10.0.0.4')];
+  expect(standbys.map((each) => receiverOf(each, standbys, [other, b]))).toEqual([b, other]);
+  expect(standbys.map((each) => receiverOf(each, standbys, [b]))).toEqual([b, undefined]);
+  for (const each of standbys)
+    expect(() => receiverOf(each, standbys, [other])).toThrow(/may be that of [bc] or of [bc]/);
+});
+
+test('another program that receives WAL on the host of a standby is not taken for it', () => {
+  const program = { ...receiver('pg_receivewal', '10.0.0.4'), replayed: undefined };
+  const own = receiver('walreceiver', '10.0.0.4');
+  const standbys = [at('b', '10.0.0.4')];
+  expect(receiverOf(at('b', '10.0.0.4'), standbys, [program, own])).toBe(own);
+  expect(receiverOf(at('10.0.0.4'), [at('10.0.0.4')], [program, own])).toBe(own);
+  expect(() => receiverOf(at('b', '10.0.0.4'), standbys, [own, { ...own }])).toThrow(/2 receivers may be/);
+});
+
+test('of two connections of one standby, that which was lost does not count', () => {
+  const [lost, own] = [receiver('b', '10.0.0.4'), { ...receiver('b', '10.0.0.4'), replayed: 2n }];
+  expect(receiverOf(at('b'), [at('b')], [lost, own])).toBe(own);
 });
