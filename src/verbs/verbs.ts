@@ -86,6 +86,8 @@ const progress = {
   /** According to the server, which cannot say of which timeline. */
   replayed: is.optional(isLsnText),
   received: is.optional(isLsnText),
+  /** For how many seconds its replay waits on purpose at each commit; 0 for none. */
+  delay: is.optional(isAmount),
   /** Whether pg_control is that of a standby: only then are these locations WAL that it got from another server. */
   isStandby: is.optional(is.boolean),
   /** The timeline to which this host was promoted, by the mark of its archive. */

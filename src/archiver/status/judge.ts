@@ -243,23 +243,32 @@ function judgeLive({ name, live }: StandbyFacts, { limits }: JudgeContext): Find
 }
 
 function judgeStream(
-  { name, stream }: StandbyFacts,
+  { name, stream, live }: StandbyFacts,
   written: Fact<bigint>,
-  { limits }: JudgeContext,
+  { limits, command }: JudgeContext,
 ): Finding[] {
   const receiver = valueOf(stream);
   const end = valueOf(written);
   if (receiver?.replayed === undefined || end === undefined) return [];
   const bytes = Math.max(0, Number(end - receiver.replayed));
-  const level = levelBehind(limits, bytes, receiver.replayLagS);
+  const delayS = valueOf(live)?.delayS;
+  const { replayLagS } = receiver;
+  // A delayed standby is behind on purpose. The server here does not know that: only the standby itself says it.
+  const lateS = replayLagS === undefined ? undefined : replayLagS - (delayS ?? 0);
+  if (delayS !== undefined && delayS > 0 && (lateS === undefined || lateS <= 0)) return [];
+  const level = levelBehind(limits, bytes, lateS);
   if (level === 'ok') return [];
+  const perhaps =
+    delayS === undefined
+      ? `, or be delayed on purpose (recovery_min_apply_delay), which ${command} --status --live asks it`
+      : '';
   return [
     {
       name: 'replay',
       about: name,
       level,
       message: `standby ${name} streams, but has not replayed the last ${sizeText(bytes)} of WAL`,
-      hint: 'Look at the server there: its replay may be paused, or wait for a query.',
+      hint: `Look at the server there: its replay may be paused, or wait for a query${perhaps}.`,
     },
   ];
 }

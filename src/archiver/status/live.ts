@@ -18,6 +18,8 @@ export interface LiveFacts {
   readonly timeline: number | undefined;
   /** By its server or, if that does not say it, at least so far by its pg_control. */
   readonly replayed: bigint | undefined;
+  /** For how many seconds its replay waits on purpose; undefined if it does not say that. */
+  readonly delayS: number | undefined;
   /** A -F999 or --switchover is promoting it. */
   readonly isBeingPromoted: boolean;
   /** The file system of its archivedir. */
@@ -27,12 +29,13 @@ export interface LiveFacts {
 /** To end what was begun. */
 const afterwardsMs = 300;
 
-function liveFacts({ server, proved, replayed, promotion, disk }: AnswerOf<'status'>): LiveFacts {
+function liveFacts({ server, proved, replayed, delay, promotion, disk }: AnswerOf<'status'>): LiveFacts {
   const lsn = replayed ?? proved?.lsn;
   return {
     server,
     timeline: proved?.timeline,
     replayed: lsn === undefined ? undefined : parseLsn(lsn),
+    delayS: delay,
     isBeingPromoted: promotion !== undefined,
     disk: disk && { bytes: disk.bytes, freeBytes: disk.free },
   };

@@ -5,10 +5,10 @@ import type { StatusReport } from '../../status/report.ts';
 import { showStatus } from '../../status/show.ts';
 import { programRoot, programVersion } from '../../system/program-root.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { secondsOf } from '../server/replay-delay.ts';
 import { judgeStandby } from '../status/judge.ts';
 import { observeStandby } from '../status/observe.ts';
 import type { AskFailover } from '../status/others.ts';
-import { secondsOf } from '../status/server.ts';
 import { metricsOf, sectionsOf } from '../status/show.ts';
 import { statusDeps } from '../status/view.ts';
 

@@ -10,6 +10,7 @@ import { isUnderWay } from '../recovery/promotion.ts';
 import { hasUnfinishedFailover } from '../recovery/unfinished-failover.ts';
 import { ownSlotName } from '../slot/own-name.ts';
 import { type DataDirectory, readDataDirectory, wasInRecovery } from './data-directory.ts';
+import { delaySql, replayDelayOf } from './replay-delay.ts';
 import { serverOf } from './server.ts';
 import { observeServer, rowsOf, type ServerState } from './server-state.ts';
 
@@ -59,13 +60,25 @@ async function serverSays(deps: StandbyDeps, directory: DataDirectory): Promise<
   const { lastReplayLsnFunction: replay, lastReceiveLsnFunction: receive } = directory.capabilities;
   const state = await observeServer(server);
   const word = serverWord(state);
-  if (state.kind !== 'recovering' || !state.answers || replay === undefined || receive === undefined)
-    return { server: word };
-  const [row] =
-    (await rowsOf(server, `SELECT ${replay}()::text AS replayed, ${receive}()::text AS received`)) ?? [];
+  if (state.kind !== 'recovering') return { server: word };
+  const rows =
+    !state.answers || replay === undefined || receive === undefined
+      ? undefined
+      : await rowsOf(
+          server,
+          `SELECT ${replay}()::text AS replayed, ${receive}()::text AS received, ${delaySql(directory.capabilities)} AS delay`,
+        );
+  const row = rows?.[0];
   const location = (name: 'replayed' | 'received') =>
     typeof row?.[name] === 'string' ? { [name]: row[name] } : {};
-  return { server: word, ...location('replayed'), ...location('received') };
+  const shown = typeof row?.['delay'] === 'number' ? row['delay'] : undefined;
+  const delay = await replayDelayOf(server, shown).catch(() => undefined);
+  return {
+    server: word,
+    ...location('replayed'),
+    ...location('received'),
+    ...(delay === undefined ? {} : { delay }),
+  };
 }
 
 /** A mark that cannot be read is no mark: the same archive takes no delivery either. */

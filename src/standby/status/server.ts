@@ -1,14 +1,13 @@
 /** The words of this host's server about its recovery. */
-import { join } from 'node:path';
 import { parseLsn } from '../../postgres/lsn.ts';
-import { settingsIn } from '../../postgres/settings-file.ts';
 import type { LowLimit } from '../../postgres/standby-limits.ts';
 import { type Fact, known, look, NotKnown } from '../../status/fact.ts';
-import { readIfExists } from '../../system/durable.ts';
 import type { LocalSql } from '../../system/local-sql.ts';
 import { observeReplayed } from '../recovery/replayed.ts';
+import { delayParameter } from '../recovery/settings.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { observeLowLimits } from '../server/limits.ts';
+import { delaySql, replayDelayOf } from '../server/replay-delay.ts';
 import { type Server, serverOf } from '../server/server.ts';
 import { readConfiguration } from '../server/server-configuration.ts';
 import { type ServerState, withLocalServer } from '../server/server-state.ts';
@@ -49,8 +48,6 @@ export interface RecoveryFacts {
   readonly lowSettings: Fact<readonly LowLimit[]>;
 }
 
-const delayParameter = 'recovery_min_apply_delay';
-
 interface Said {
   readonly received: bigint | undefined;
   readonly receiver: ReceiverFacts | undefined | 'hidden';
@@ -85,13 +82,9 @@ async function askReceiver({ capabilities }: Server, sql: LocalSql): Promise<Sai
 async function ask(server: Server, sql: LocalSql): Promise<Said> {
   const { capabilities } = server;
   const { lastReceiveLsnFunction: receive, isReplayPausedFunction: paused } = capabilities;
-  const delay =
-    capabilities.hasRecoveryMinApplyDelay && capabilities.recoveryConf === 'signal-files'
-      ? `(SELECT setting::float8 / 1000 FROM pg_settings WHERE name = '${delayParameter}')`
-      : 'NULL::float8';
   const [row] = await sql(
     `SELECT ${receive === undefined ? 'NULL' : `${receive}()::text`} AS received,
-      ${paused === undefined ? 'NULL::boolean' : `${paused}()`} AS paused, ${delay} AS delay`,
+      ${paused === undefined ? 'NULL::boolean' : `${paused}()`} AS paused, ${delaySql(capabilities)} AS delay`,
   );
   return {
     received: lsnOf(row?.['received']),
@@ -99,23 +92,6 @@ async function ask(server: Server, sql: LocalSql): Promise<Said> {
     isPaused: typeof row?.['paused'] === 'boolean' ? row['paused'] : undefined,
     delayS: numberOf(row?.['delay']),
   };
-}
-
-const inSeconds = { ms: 0.001, s: 1, min: 60, h: 3600, d: 86_400 } as const;
-
-/** A time as a setting has it: a number, perhaps with a unit; milliseconds without one. */
-export function secondsOf(text: string): number | undefined {
-  const [, digits, unit = 'ms'] = /^(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?$/.exec(text.trim()) ?? [];
-  return digits === undefined ? undefined : Number(digits) * inSeconds[unit as keyof typeof inSeconds];
-}
-
-/** Up to 11 the server does not show what its recovery.conf says. */
-async function delayInFile({ pgdata }: Server): Promise<number> {
-  const text = (await readIfExists(join(pgdata, 'recovery.conf')))?.toString('utf8') ?? '';
-  const value = settingsIn(text).get(delayParameter);
-  const seconds = value === undefined ? 0 : secondsOf(value);
-  if (seconds !== undefined) return seconds;
-  throw new NotKnown(`recovery.conf has a ${delayParameter} that is not understood`);
 }
 
 async function replayedOf(
@@ -191,12 +167,12 @@ export async function observeRecovery(
     }),
     look(deps, async () => {
       requireRecovery(known(state));
-      const { capabilities } = server();
-      if (!capabilities.hasRecoveryMinApplyDelay) return 0;
-      if (capabilities.recoveryConf === 'recovery.conf') return delayInFile(server());
-      const { delayS: shown } = known(await said);
-      if (shown === undefined) throw new NotKnown(`the server does not show ${delayParameter}`);
-      return shown;
+      const answer = await said;
+      const shown = answer.kind === 'seen' ? answer.value.delayS : undefined;
+      const delayS = await replayDelayOf(server(), shown);
+      if (delayS !== undefined) return delayS;
+      known(answer);
+      throw new NotKnown(`neither the server nor its files show ${delayParameter}`);
     }),
     look(deps, () => {
       requireStandby(known(state));

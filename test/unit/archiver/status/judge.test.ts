@@ -15,8 +15,19 @@ const found = (changes: Partial<ArchiverFacts>) =>
 const said = {
   timeline: 1,
   replayed: 1n,
+  delayS: undefined,
   isBeingPromoted: false,
   disk: undefined,
+};
+const late = {
+  application: 'b',
+  address: '',
+  hostname: '',
+  state: 'streaming',
+  sync: 'async',
+  sent: 0x5000000n,
+  replayed: 0x4000000n,
+  replayLagS: 90,
 };
 const withStandby = (changes: Partial<StandbyFacts>) => found({ standbys: [{ ...standby, ...changes }] });
 
@@ -76,21 +87,34 @@ describe('cmd_archiver --status', () => {
     [
       'one that streams, but does not replay',
       {
-        stream: seen({
-          application: 'b',
-          address: '',
-          hostname: '',
-          state: 'streaming',
-          sync: 'async',
-          sent: 0x5000000n,
-          replayed: 0x4000000n,
-          replayLagS: 90,
-        }),
+        stream: seen(late),
       },
       ['replay critical'],
     ],
   ])('finds a standby: %s', (_, changes, findings) => {
     expect(withStandby(changes)).toEqual(findings);
+  });
+
+  test.each<[string, number | undefined, number | undefined, readonly string[]]>([
+    ['by its delay only is no finding', 3600, 90, []],
+    ['by an unknown time, on purpose, is no finding', 3600, undefined, []],
+    ['by more than its delay is a finding', 10, 90, ['replay critical']],
+    ['without a delay is a finding', 0, 90, ['replay critical']],
+    ['and does not say its delay is a finding', undefined, 90, ['replay critical']],
+  ])('a standby that streams and is late %s', (_, delayS, replayLagS, expected) => {
+    const live = seen({ ...said, server: 'recovering' as const, delayS });
+    expect(withStandby({ stream: seen({ ...late, replayLagS }), live })).toEqual(expected);
+  });
+
+  test('where a standby was not asked, its delay is named as a possible reason', () => {
+    const hintsWith = (live: StandbyFacts['live']) =>
+      judgeArchiver({ ...well, standbys: [{ ...standby, stream: seen(late), live }] }, context).map(
+        ({ hint }) => hint,
+      );
+    expect(hintsWith(seen(undefined))).toEqual([expect.stringContaining('delayed on purpose')]);
+    expect(hintsWith(seen({ ...said, server: 'recovering', delayS: 0 }))).toEqual([
+      expect.not.stringContaining('delayed'),
+    ]);
   });
 
   test('a standby that is behind for a moment is no finding', () => {

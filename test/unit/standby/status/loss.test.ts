@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { secondsOf } from '../../../../src/standby/server/replay-delay.ts';
 import { lossOf, primaryEndOf, type Spans } from '../../../../src/standby/status/loss.ts';
-import { secondsOf } from '../../../../src/standby/status/server.ts';
 
 const nothing: Spans = { streamS: undefined, archiveS: undefined, commitS: undefined };
 /** 1000 bytes per second until a minute ago. */
