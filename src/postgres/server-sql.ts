@@ -73,3 +73,8 @@ export function sourceStateSql(capabilities: Capabilities): string {
     'FROM pg_control_checkpoint()'
   );
 }
+
+/** How a role comes to see what the statistics hide from it. */
+export function statisticsHint({ hasReadAllStatsRole }: Pick<Capabilities, 'hasReadAllStatsRole'>): string {
+  return hasReadAllStatsRole ? 'GRANT pg_monitor to it' : 'before PostgreSQL 10, only a superuser can';
+}

@@ -3,6 +3,7 @@ import type { ArchivingVerdict } from '../../config/archive-command.ts';
 import { walPositionSql } from '../../postgres/backup-sql.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { parseLsn } from '../../postgres/lsn.ts';
+import { statisticsHint } from '../../postgres/server-sql.ts';
 import { type Fact, known, look, type LookDeps, NotKnown } from '../../status/fact.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import type { ArchiverDeps } from '../deps.ts';
@@ -61,7 +62,7 @@ function receiversSql({ replicationLsnSuffix: suffix, hasReplayLag }: Capabiliti
 
 const lsnIn = (text: string): bigint | undefined => (text === '' ? undefined : parseLsn(text));
 
-async function receiversOf(ask: Ask, capabilities: Capabilities): Promise<readonly Receiver[]> {
+export async function receiversOf(ask: Ask, capabilities: Capabilities): Promise<readonly Receiver[]> {
   if (!capabilities.hasStatReplication) throw new NotKnown('servers before 9.1 do not say it');
   const rows = await rowsOf(ask, receiversSql(capabilities));
   const receivers = rows.map(
@@ -87,7 +88,7 @@ async function receiversOf(ask: Ask, capabilities: Capabilities): Promise<readon
   );
   // A user without the right to see them gets rows without a state.
   if (receivers.some(({ state }) => state === ''))
-    throw new NotKnown('the user who asks cannot see pg_stat_replication: GRANT pg_monitor to it');
+    throw new NotKnown(`the user who asks cannot see pg_stat_replication: ${statisticsHint(capabilities)}`);
   return receivers;
 }
 

@@ -8,7 +8,7 @@ import { spaceOf } from '../../check/space.ts';
 import { judgeSshFailure } from '../../check/ssh-trouble.ts';
 import { installHint } from '../../postgres/backup-sql.ts';
 import { untestedRelease } from '../../postgres/capabilities.ts';
-import { collationsSql, icuSql } from '../../postgres/server-sql.ts';
+import { collationsSql, icuSql, statisticsHint } from '../../postgres/server-sql.ts';
 import { findLowLimits } from '../../postgres/standby-limits.ts';
 import { nearestExisting } from '../../system/durable.ts';
 import { isLoopback, isThisHost } from '../../system/own-addresses.ts';
@@ -169,13 +169,13 @@ export function checkLimits(check: StandbyCheck): Promise<Verdicts> {
 
 export function checkRoom(check: StandbyCheck): Promise<Verdicts> {
   const { pgdata } = check.deps.settings;
-  return withServer(check, async ({ size }) => {
+  return withServer(check, async ({ size, facts }) => {
     if (size.kind === 'not') return size.verdict;
     if ((await check.own()) !== undefined) return skipped('there is a base backup here already');
     if (size.value === undefined)
       return unknown(
         'the role that asks cannot read the size of the primary',
-        'GRANT pg_read_all_stats to it.',
+        `${statisticsHint(facts.capabilities)}.`,
       );
     const { freeBytes } = await spaceOf(await nearestExisting(pgdata));
     const says = `the data of the primary take ${sizeText(size.value)} without tablespaces elsewhere, and ${sizeText(freeBytes)} are free for ${pgdata}`;

@@ -1,5 +1,6 @@
 /** The words of this host's server about its recovery. */
 import { parseLsn } from '../../postgres/lsn.ts';
+import { statisticsHint } from '../../postgres/server-sql.ts';
 import type { LowLimit } from '../../postgres/standby-limits.ts';
 import { type Fact, known, look, NotKnown } from '../../status/fact.ts';
 import type { LocalSql } from '../../system/local-sql.ts';
@@ -158,7 +159,9 @@ export async function observeRecovery(
         return receiverSeen(server());
       const { receiver: shown } = known(await said);
       if (shown !== 'hidden') return shown;
-      throw new NotKnown('the user who asks cannot see pg_stat_wal_receiver: GRANT pg_monitor to it');
+      throw new NotKnown(
+        `the user who asks cannot see pg_stat_wal_receiver: ${statisticsHint(server().capabilities)}`,
+      );
     }),
     look(deps, async () => {
       const { isPaused: shown } = known(await said);

@@ -18,7 +18,7 @@ const troubles: readonly Trouble[] = [
     said: /pg_hba\.conf/,
     message: (role) => `pg_hba.conf of the primary does not let role "${role}" replicate from here`,
     hint: (role) =>
-      `Add a line there and reload the server: host replication ${role} ADDRESS-OF-THIS-HOST/32 scram-sha-256`,
+      `Add a line there and reload the server: host replication ${role} ADDRESS-OF-THIS-HOST/32 scram-sha-256 (before PostgreSQL 10: md5)`,
   },
   {
     said: /superuser or replication role|REPLICATION attribute|permission denied to start WAL sender/,

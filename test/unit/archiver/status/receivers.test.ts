@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { receiverOf } from '../../../../src/archiver/status/facts.ts';
-import type { Receiver } from '../../../../src/archiver/status/server.ts';
+import { type Receiver, receiversOf } from '../../../../src/archiver/status/server.ts';
+import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../../../src/postgres/version.ts';
 
 const receiver = (application: string, address: string): Receiver => ({
   application,
@@ -71,4 +73,13 @@ test('another program that receives WAL on the host of a standby is not taken fo
 test('of two connections of one standby, that which was lost does not count', () => {
   const [lost, own] = [receiver('b', '10.0.0.4'), { ...receiver('b', '10.0.0.4'), replayed: 2n }];
   expect(receiverOf(at('b'), [at('b')], [lost, own])).toBe(own);
+});
+
+test.each([
+  ['9.6', 'before PostgreSQL 10, only a superuser can'],
+  ['10', 'GRANT pg_monitor to it'],
+])('a role that sees no receivers on %s learns what helps there', async (version, hint) => {
+  const hidden = [['walreceiver', '', '', '', '', '', '', '']];
+  const ask = () => Promise.resolve({ kind: 'rows' as const, rows: hidden });
+  await expect(receiversOf(ask, capabilitiesOf(parseVersion(version)))).rejects.toThrow(hint);
 });
