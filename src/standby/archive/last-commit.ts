@@ -24,8 +24,12 @@ async function findWalDump(deps: StandbyDeps, capabilities: Capabilities): Promi
   return found !== undefined && isSameMajor(found, version) ? program : undefined;
 }
 
-/** Lines end in `desc: COMMIT 2026-05-28 11:00:38.059389 UTC` and perhaps more; up to 9.4 in `desc: commit: `. */
-const commitTime = /desc: (?:COMMIT|commit:) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/g;
+/**
+ * Lines end in `desc: COMMIT 2026-05-28 11:00:38.059389 UTC` and perhaps more; up to 9.4 in `desc: commit: `. A prepared
+ * transaction's number follows the word: `COMMIT_PREPARED 745: `, up to 9.4 `commit prepared 745: `.
+ */
+const commitTime =
+  /desc: (?:COMMIT|commit:|COMMIT_PREPARED \d+:|commit prepared \d+:) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/g;
 
 async function lastCommitIn(
   deps: StandbyDeps,

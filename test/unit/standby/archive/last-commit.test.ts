@@ -4,6 +4,8 @@ import { isReadToEnd, lastCommitTime } from '../../../../src/standby/archive/las
 test.each([
   ['10 and later', 'desc: COMMIT 2026-05-28 11:00:38.059389 UTC; inval msgs'],
   ['9.3 and 9.4', 'bkp: 0000, desc: commit: 2026-05-28 11:00:38.059389 UTC'],
+  ['10 and later for a prepared transaction', 'desc: COMMIT_PREPARED 745: 2026-05-28 11:00:38.059389 UTC'],
+  ['9.3 and 9.4 for one', 'bkp: 0000, desc: commit prepared 745: 2026-05-28 11:00:38.059389 UTC'],
 ])('the last commit is found in the output of %s', (_, line) => {
   const earlier = line.replace('11:00', '10:00');
   const printed = `${earlier}\n${line}\nrmgr: Transaction desc: ABORT 2026-05-28 12:00:00.000000 UTC\n`;
