@@ -221,13 +221,15 @@ function progressOf(
 ): RecoveryProgress | undefined {
   const { progress: at } = format;
   if (at === undefined) return undefined;
+  // In the other byte order the lower half comes last.
+  const nextXid = at.nextXid + (littleEndian ? 0 : at.nextXidBytes - 4);
   const oldestActive = view.getUint32(redoOffset + at.oldestActiveXid, littleEndian);
   return {
     checkpointTime: view.getBigInt64(redoOffset + at.time, littleEndian),
     minRecoveryLsn: view.getBigUint64(redoOffset + at.minRecoveryLsn, littleEndian),
     minRecoveryTimeline: view.getUint32(redoOffset + at.minRecoveryLsn + 8, littleEndian),
     // At a shutdown checkpoint no transaction is in progress.
-    endedBeforeXid: oldestActive === 0 ? view.getUint32(redoOffset + at.nextXid, littleEndian) : oldestActive,
+    endedBeforeXid: oldestActive === 0 ? view.getUint32(redoOffset + nextXid, littleEndian) : oldestActive,
   };
 }
 

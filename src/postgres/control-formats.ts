@@ -7,6 +7,8 @@
 /** Offsets from the redo location in the copy of the checkpoint, on machines that align 64-bit integers to 8 bytes. */
 interface ProgressOffsets {
   readonly nextXid: number;
+  /** From 12 on the epoch is in the upper half of the number. */
+  readonly nextXidBytes: 4 | 8;
   readonly time: number;
   readonly oldestActiveXid: number;
   readonly minRecoveryLsn: number;
@@ -32,7 +34,7 @@ const to96: ControlFormat = { ...old, hasLsnHalves: false, behindChecksumVersion
 const of10: ControlFormat = {
   hasLsnHalves: false,
   hasPriorCheckpoint: true,
-  progress: { nextXid: 24, time: 56, oldestActiveXid: 72, minRecoveryLsn: 88 },
+  progress: { nextXid: 24, nextXidBytes: 4, time: 56, oldestActiveXid: 72, minRecoveryLsn: 88 },
   behindChecksumVersion: 32,
   segmentSizeBehindFloat: 20,
 };
@@ -40,7 +42,7 @@ const of11: ControlFormat = { ...of10, hasPriorCheckpoint: false };
 /** The next transaction's number has 64 bits, and what follows it moves. */
 const of12: ControlFormat = {
   ...of11,
-  progress: { nextXid: 24, time: 64, oldestActiveXid: 80, minRecoveryLsn: 96 },
+  progress: { nextXid: 24, nextXidBytes: 8, time: 64, oldestActiveXid: 80, minRecoveryLsn: 96 },
 };
 /** A byte for the signedness of characters precedes the nonce, and moves the file's own checksum by four. */
 const of18: ControlFormat = { ...of12, behindChecksumVersion: 36 };
@@ -50,7 +52,7 @@ const of18: ControlFormat = { ...of12, behindChecksumVersion: 36 };
  */
 const of19: ControlFormat = {
   ...of18,
-  progress: { nextXid: 32, time: 72, oldestActiveXid: 88, minRecoveryLsn: 104 },
+  progress: { nextXid: 32, nextXidBytes: 8, time: 72, oldestActiveXid: 88, minRecoveryLsn: 104 },
   segmentSizeBehindFloat: 24,
 };
 

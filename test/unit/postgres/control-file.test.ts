@@ -141,22 +141,24 @@ describe('the progress of a recovery', () => {
     [1902, 32, 72, 88, 104],
     [1905, 32, 72, 88, 104],
   ])('is at the offset of format %i', (controlVersion, nextXid, time, oldestActiveXid, minRecoveryLsn) => {
-    const bytes = controlFile({ ...progressAt, controlVersion, checksum: 'crc32c' });
-    const view = new DataView(bytes.buffer);
-    const redo = 40;
-    view.setUint32(redo + nextXid, 777, true);
-    view.setBigInt64(redo + time, 1_700_000_000n, true);
-    view.setBigUint64(redo + minRecoveryLsn, 0x7000000n, true);
-    view.setUint32(redo + minRecoveryLsn + 8, 3, true);
-    const progress = () => {
-      view.setUint32(240, crc32c(bytes.subarray(0, 240)), true);
-      const check = checkControlFile(bytes);
-      return check.kind === 'good' ? check.control.progress : check.reason;
-    };
-    const expected = { checkpointTime: 1_700_000_000n, minRecoveryLsn: 0x7000000n, minRecoveryTimeline: 3 };
-    expect(progress()).toEqual({ ...expected, endedBeforeXid: 777 });
-    view.setUint32(redo + oldestActiveXid, 700, true);
-    expect(progress()).toEqual({ ...expected, endedBeforeXid: 700 });
+    for (const littleEndian of [true, false]) {
+      const bytes = controlFile({ ...progressAt, controlVersion, littleEndian, checksum: 'crc32c' });
+      const view = new DataView(bytes.buffer);
+      const redo = 40;
+      view.setBigUint64(redo + nextXid, (5n << 32n) + 777n, littleEndian);
+      view.setBigInt64(redo + time, 1_700_000_000n, littleEndian);
+      view.setBigUint64(redo + minRecoveryLsn, 0x7000000n, littleEndian);
+      view.setUint32(redo + minRecoveryLsn + 8, 3, littleEndian);
+      const progress = () => {
+        view.setUint32(240, crc32c(bytes.subarray(0, 240)), littleEndian);
+        const check = checkControlFile(bytes);
+        return check.kind === 'good' ? check.control.progress : check.reason;
+      };
+      const expected = { checkpointTime: 1_700_000_000n, minRecoveryLsn: 0x7000000n, minRecoveryTimeline: 3 };
+      expect(progress()).toEqual({ ...expected, endedBeforeXid: 777 });
+      view.setUint32(redo + oldestActiveXid, 700, littleEndian);
+      expect(progress()).toEqual({ ...expected, endedBeforeXid: 700 });
+    }
   });
 
   test.each([901, 1901, 1906, 2000])('is not guessed for the unknown format %i', (controlVersion) => {
