@@ -225,6 +225,19 @@ const answersInJson: readonly Action['kind'][] = [
   'drill',
 ];
 
+/** The actions that ask --force before they refuse. With --from-backup, --drill makes a base backup, which does. */
+function asksForce(action: Action): boolean {
+  const kinds: readonly Action['kind'][] = [
+    'init',
+    'base-backup',
+    'failover',
+    'recover',
+    'switchover',
+    'stop',
+  ];
+  return action.kind === 'drill' ? action.fromBackup : kinds.includes(action.kind);
+}
+
 const longestGraceS = 86_400;
 
 function graceOf({ grace, switchover }: Options): number {
@@ -265,6 +278,11 @@ export function parseRequest(given: readonly string[]): Request {
     throw usageError('--primary can be used only with --setup', seeHelp(usage));
   const action = chosenAction(options, patroni?.call);
   const [dryRun, force] = [options.dryRun === true, parseForce(options.force)];
+  if (options.force !== undefined && !asksForce(action))
+    throw usageError(
+      '--force can be used only with -I, -B, -F999, --pause-before, --switchover, -A stop, --drill --from-backup or --setup',
+      'What another action refuses, --force does not overrule.',
+    );
   const takeRole = options.takeRole === true;
   if (takeRole && options.failover === undefined)
     throw usageError('--take-role needs -F999', 'It says what a failover does for the other standbys.');

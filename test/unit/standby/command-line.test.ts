@@ -90,11 +90,42 @@ describe('the command line of cmd_standby', () => {
     });
   });
 
-  test('allows --dry-run and --force only with an action', () => {
+  test('-B takes --dry-run and --force', () => {
     expect(parse('-B', '--dry-run', '--force')).toMatchObject({
       dryRun: true,
       force: { kind: 'all' },
     });
+  });
+
+  test.each([
+    [[]],
+    [['--status']],
+    [['-S']],
+    [['-A', 'start']],
+    [['--rejoin']],
+    [['--follow', 'hostb']],
+    [['--cleanup']],
+    [['--drill']],
+    [['--patroni-pre-promote']],
+  ])('%j refuses --force, which it would not ask', (argv) => {
+    for (const force of ['--force', '--force=archive'])
+      expect(usageErrorOf('-C', 'f.ini', ...argv, force)).toMatchObject({
+        message: expect.stringMatching(/^--force can be used only with -I, -B, /) as string,
+        exitCode: exitCodes.usage,
+      });
+  });
+
+  test.each([
+    [['-I']],
+    [['-B']],
+    [['-F999']],
+    [['-F999', '-R', 'now']],
+    [['--pause-before', '11:05']],
+    [['--switchover']],
+    [['-A', 'stop']],
+    [['--drill', '--from-backup']],
+  ])('%j takes --force', (argv) => {
+    expect(parse(...argv, '--force')).toMatchObject({ force: { kind: 'all' } });
   });
 
   test('--take-role goes with -F999, with and without a target', () => {
