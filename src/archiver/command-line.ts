@@ -5,6 +5,7 @@ import { seeHelp } from '../help.ts';
 import { parseTimeline } from '../postgres/left-timeline.ts';
 import {
   readHosts,
+  refuseForeignOption,
   refuseStraySetupOption,
   type SetupOptions,
   type SetupRequest,
@@ -157,6 +158,7 @@ function setupOf(options: Options & SetupOptions, iniFile: string): Request {
   const [other] = askedActions(options, false);
   if (other !== undefined)
     throw usageError(`one action at a time, not --setup and ${other.word}`, seeHelp(usage));
+  refuseForeignOption(usage, options, ['standby', 'dryRun']);
   const hosts = readHosts('--standby', options.standby ?? []);
   return { kind: 'setup', request: setupRequest('primary', iniFile, hosts, options) };
 }

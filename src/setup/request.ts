@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { readStandbyNames } from '../config/name-values.ts';
 import { readPath } from '../config/path-values.ts';
 import { usageError } from '../errors.ts';
+import { seeHelp, type Usage } from '../help.ts';
 import { type HostAddress, parseAddress } from '../host-address.ts';
 import { quoted } from '../system/printable.ts';
 import { parsePublicKey, type PublicKey, sideOf } from './public-key.ts';
@@ -60,6 +61,25 @@ export interface SetupOptions {
 }
 
 const companions = ['apply', 'authorize', 'cluster', 'archive', 'systemd'] as const;
+
+/** The options that --setup reads, apart from `--standby` or `--primary`. */
+const read = ['setup', 'config', ...companions];
+
+/**
+ * Throws a usage error for an option that means nothing to --setup.
+ *
+ * @param taken what this program's --setup reads besides
+ */
+export function refuseForeignOption(
+  { flags, program }: Usage,
+  options: SetupOptions,
+  taken: readonly string[],
+): void {
+  const stray = Object.keys(options).find((name) => ![...read, ...taken].includes(name));
+  if (stray === undefined) return;
+  const word = /--[a-z-]+/.exec(flags[stray]?.[1] ?? `--${stray}`)?.[0] ?? stray;
+  throw usageError(`${word} cannot be used with --setup`, seeHelp({ program }));
+}
 
 /** Throws a usage error for an option that means nothing without --setup. */
 export function refuseStraySetupOption(options: SetupOptions, hint: string): void {

@@ -6,6 +6,7 @@ import { type HostAddress, parseAddress } from '../host-address.ts';
 import { parseWalName, type SegmentName } from '../postgres/wal-name.ts';
 import {
   readHosts,
+  refuseForeignOption,
   refuseStraySetupOption,
   type SetupOptions,
   type SetupRequest,
@@ -259,6 +260,7 @@ function setupOf(options: Options & SetupOptions, iniFile: string): Request {
   const [other] = askedActions(options);
   if (other !== undefined)
     throw usageError(`one action at a time, not --setup and ${other.word}`, seeHelp(usage));
+  refuseForeignOption(usage, options, ['primary', 'dryRun', 'force']);
   // A name that --force does not know is refused before anything is done.
   parseForce(options.force);
   const hosts = readHosts('--primary', options.primary === undefined ? [] : [options.primary]);
