@@ -33,12 +33,18 @@ release_build() {
 # Sets the words that make a command run in the checkout as its owner: with sudo, new files belong to the owner as well.
 # These are words and not a function, so that a signal reaches the command itself.
 find_owner() {
-  local owner
-  owner=$(stat -c %U "$checkout")
+  local owner home
+  owner=$(stat -c %u "$checkout")
   as_owner=(env -C "$checkout")
-  if is_root && [ "$owner" != root ]; then
-    as_owner=(setpriv "--reuid=$owner" "--regid=$(id -g "$owner")" --init-groups
-      env -C "$checkout" "HOME=$(getent passwd "$owner" | cut -d: -f6)")
+  if is_root && [ "$owner" != 0 ]; then
+    home=$(getent passwd "$owner" | cut -d: -f6) || :
+    # A checkout that a container sees may belong to a user whom only the machine outside knows.
+    if [ -n "$home" ]; then
+      as_owner=(setpriv "--reuid=$owner" "--regid=$(id -g "$owner")" --init-groups env -C "$checkout" "HOME=$home")
+    else
+      as_owner=(setpriv "--reuid=$owner" "--regid=$(stat -c %g "$checkout")" --clear-groups
+        env -C "$checkout" "HOME=$checkout/.cache")
+    fi
   fi
 }
 
