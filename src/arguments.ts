@@ -3,6 +3,7 @@ import { defaultIni } from './config/default-ini.ts';
 import { usageError } from './errors.ts';
 import { type FlagTable, seeHelp, sharedFlags, shortHelp, type Usage } from './help.ts';
 import { iniFileOf } from './ini-file.ts';
+import { quoted } from './system/printable.ts';
 import { programVersion } from './system/program-root.ts';
 
 /** The flags that both programs declare in the same way. */
@@ -63,6 +64,22 @@ function declare(usage: Usage): Command {
   return command;
 }
 
+/** commander would take the last value of several, and forget the others in silence. */
+function refuseSecondValues(command: Command): void {
+  for (const option of command.options.filter(({ variadic }) => !variadic)) {
+    const given: unknown[] = [];
+    command.on(`option:${option.name()}`, (value: unknown) => {
+      given.push(value);
+      if (given.length < 2 || value === given[0]) return;
+      const values = given.map((one) => (typeof one === 'string' ? `"${quoted(one, 100)}"` : 'no value'));
+      throw usageError(
+        `${option.long ?? option.flags} is given twice, with ${values.join(' and ')}`,
+        'Give it once: which of them counts is not guessed.',
+      );
+    });
+  }
+}
+
 /** commander's own message without its prefix, in our form. */
 function messageFrom(error: CommanderError): string {
   return error.message
@@ -93,6 +110,7 @@ export function readArguments<Flags extends FlagTable>(
 ): Arguments<Flags> {
   const command = declare(usage);
   const hint = seeHelp(usage);
+  refuseSecondValues(command);
   try {
     command.parse([...argv], { from: 'user' });
   } catch (error) {

@@ -18,6 +18,19 @@ describe.each(usages)('the command line of %s', (program, usage) => {
       expect(new Option(flags).attributeName()).toBe(name);
   });
 
+  test('refuses a second value of an option that has one', () => {
+    expect(() => read('-C', 'a.ini', '--config=b.ini')).toThrow(
+      '--config is given twice, with "a.ini" and "b.ini"',
+    );
+    expect(() => read('-C', 'a.ini', '--prometheus', '--prometheus=f')).toThrow(
+      '--prometheus is given twice, with no value and "f"',
+    );
+    expect(read('-C', 'a.ini', '-C', 'a.ini', '--json', '--json')).toMatchObject({ iniFile: 'a.ini' });
+    expect(read('-C', 'a.ini', '--authorize', 'one', '--authorize', 'two')).toMatchObject({
+      options: { authorize: ['one', 'two'] },
+    });
+  });
+
   test.each([['-h'], ['--help']])(
     'shows the short help for %s, even if something else is missing',
     (flag) => {
