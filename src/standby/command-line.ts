@@ -239,6 +239,14 @@ function asksForce(action: Action): boolean {
   return action.kind === 'drill' ? action.fromBackup : kinds.includes(action.kind);
 }
 
+/** The words of a request that would change something although --dry-run is given. The other actions show their steps, or change nothing at all. */
+function blindToDryRun(action: Action): string | undefined {
+  if (action.kind === 'patroni-pre-promote') return '--patroni-pre-promote';
+  if (action.kind === 'serve' || action.kind === 'serve-key') return '--serve';
+  if (action.kind !== 'status' || action.form.kind !== 'prometheus') return undefined;
+  return action.form.file === undefined ? undefined : '--prometheus FILE';
+}
+
 const longestGraceS = 86_400;
 
 function graceOf({ grace, switchover }: Options): number {
@@ -284,6 +292,12 @@ export function parseRequest(given: readonly string[]): Request {
     throw usageError(
       '--force can be used only with -I, -B, -F999, --pause-before, --switchover, -A stop, --drill --from-backup or --setup',
       'What another action refuses, --force does not overrule.',
+    );
+  const changer = dryRun ? blindToDryRun(action) : undefined;
+  if (changer !== undefined)
+    throw usageError(
+      `--dry-run cannot be used with ${changer}`,
+      'It has no steps to show, and would change something.',
     );
   const takeRole = options.takeRole === true;
   if (takeRole && options.failover === undefined)

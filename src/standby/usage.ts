@@ -234,7 +234,7 @@ export const usage = {
   description: 'Makes, runs and promotes a PostgreSQL standby that is fed by cmd_archiver.',
   flags,
   shared: {
-    dryRun: 'with any action',
+    dryRun: 'with any action but --serve, --patroni-pre-promote and --prometheus FILE',
     force: 'for the reasons that are named below, or for all of them',
     json: 'with -B, --verify, --backup-info, --status, --check, --history and --drill',
   },

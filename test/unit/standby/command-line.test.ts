@@ -128,6 +128,24 @@ describe('the command line of cmd_standby', () => {
     expect(parse(...argv, '--force')).toMatchObject({ force: { kind: 'all' } });
   });
 
+  test.each([
+    ['--patroni-pre-promote', ['--patroni-pre-promote']],
+    ['--serve', ['--serve']],
+    ['--serve', ['--serve', 'status']],
+    ['--prometheus FILE', ['--status', '--prometheus', 'f']],
+  ])('--dry-run cannot be used with %s, which would change something', (word, argv) => {
+    expect(usageErrorOf('-C', 'f.ini', ...argv, '--dry-run').message).toBe(
+      `--dry-run cannot be used with ${word}`,
+    );
+  });
+
+  test.each([[['-P']], [['--status']], [['--status', '--prometheus']], [['--wal']]])(
+    '%j takes --dry-run',
+    (argv) => {
+      expect(parse(...argv, '--dry-run')).toMatchObject({ dryRun: true });
+    },
+  );
+
   test('--take-role goes with -F999, with and without a target', () => {
     expect(parse('-F999', '--take-role')).toMatchObject({ action: { kind: 'failover' }, takeRole: true });
     expect(parse('-F999', '--target-immediate', '--take-role')).toMatchObject({ takeRole: true });
