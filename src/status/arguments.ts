@@ -64,6 +64,14 @@ export function statusRequest(options: StatusOptions, hint: string): StatusReque
   const { warning, critical } = options;
   const warn = warning === undefined ? undefined : behindOf('--warning', warning, hint);
   const crit = critical === undefined ? undefined : behindOf('--critical', critical, hint);
+  if (
+    warn &&
+    crit &&
+    warn.size >= crit.size &&
+    warn.time >= crit.time &&
+    (warn.size > crit.size || warn.time > crit.time)
+  )
+    throw usageError('--warning is above --critical, so nothing would ever be a warning', hint);
   return {
     form: formOf(options, hint),
     limits: {

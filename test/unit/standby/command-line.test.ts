@@ -146,6 +146,21 @@ describe('the command line of cmd_standby', () => {
     },
   );
 
+  test('--warning must not be above --critical', () => {
+    const argv = (...limits: string[]) => [
+      '--status',
+      '--warning',
+      limits[0] ?? '',
+      '--critical',
+      limits[1] ?? '',
+    ];
+    expect(usageErrorOf('-C', 'f.ini', ...argv('1GB,3600', '64MB,300')).message).toBe(
+      '--warning is above --critical, so nothing would ever be a warning',
+    );
+    expect(parse(...argv('1GB,300', '64MB,3600'))).toMatchObject({ action: { kind: 'status' } });
+    expect(parse(...argv('1GB,300', '1GB,300'))).toMatchObject({ action: { kind: 'status' } });
+  });
+
   test('--take-role goes with -F999, with and without a target', () => {
     expect(parse('-F999', '--take-role')).toMatchObject({ action: { kind: 'failover' }, takeRole: true });
     expect(parse('-F999', '--target-immediate', '--take-role')).toMatchObject({ takeRole: true });
