@@ -35,3 +35,14 @@ export async function findOpenIni(file: string, hasSecret: boolean): Promise<Pit
   if (hasSecret && letsOthers(found, 0o4)) return refuse('other users can read the password in', '0600');
   return undefined;
 }
+
+/** Root can change every file. Any other owner but us can change the commands that we run, whatever the mode is. */
+export async function findForeignOwner(file: string): Promise<PitrError | undefined> {
+  const found = await stat(file).catch(() => undefined);
+  const me = process.geteuid?.();
+  if (found === undefined || found.uid === 0 || found.uid === me) return undefined;
+  return new PitrError(
+    `another user, with the id ${found.uid}, owns "${file}", and can change the commands that we run`,
+    { hint: `As root: chown ${me ?? 'USER'} ${file}`, exitCode: exitCodes.configuration },
+  );
+}

@@ -3,6 +3,7 @@ import { requirePaths } from '../../check-paths.ts';
 import { listExpectedPaths } from '../../config/expected-paths.ts';
 import { archiverOptions } from '../../config/options-archiver.ts';
 import { messageOf, PitrError } from '../../errors.ts';
+import { findForeignOwner } from '../../system/file-modes.ts';
 import { quoted } from '../../system/printable.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { readStoppedFor } from '../../system/stopped-for.ts';
@@ -90,6 +91,8 @@ export async function checkConfiguration(
   const expected = [...listExpectedPaths(archiverOptions, settings), ...ownPrograms(settings)];
   await requirePaths(expected, settings.includepath);
   await requireClosedIni();
+  const foreign = await findForeignOwner(configFile);
+  if (foreign !== undefined) deps.log.warning(foreign.message, { hint: foreign.hint });
   const missing = await findNoCompression(settings);
   if (missing !== undefined) deps.log.warning(missing.message, { hint: missing.hint });
   await warnOfUntestedRelease(deps);

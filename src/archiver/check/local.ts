@@ -8,7 +8,7 @@ import { type ExpectedPath, listExpectedPaths } from '../../config/expected-path
 import { archiverOptions } from '../../config/options-archiver.ts';
 import { inMegabytes } from '../../megabytes.ts';
 import { systemErrorCode } from '../../system/durable.ts';
-import { findOpenIni, letsOthersWrite, octalMode } from '../../system/file-modes.ts';
+import { findForeignOwner, findOpenIni, letsOthersWrite, octalMode } from '../../system/file-modes.ts';
 import { isLocked } from '../../system/lock.ts';
 import { runningDataDirectories } from '../../system/postmaster.ts';
 import { callersOf, readScheduled } from '../../system/units.ts';
@@ -43,7 +43,7 @@ export async function checkOwnPaths({ deps: { settings } }: ArchiverCheck): Prom
 }
 
 export async function checkIniFile({ iniFile }: ArchiverCheck): Promise<Verdict> {
-  const problem = await findOpenIni(iniFile, false);
+  const problem = (await findOpenIni(iniFile, false)) ?? (await findForeignOwner(iniFile));
   return problem === undefined
     ? good(`only its owner can change ${iniFile}`)
     : failure(problem.message, problem.hint === undefined ? undefined : `${problem.hint}.`);

@@ -6,7 +6,7 @@ import { exitCodes } from '../../errors.ts';
 import { type Capabilities, capabilitiesOf, untestedRelease } from '../../postgres/capabilities.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
-import { findOpenIni } from '../../system/file-modes.ts';
+import { findForeignOwner, findOpenIni } from '../../system/file-modes.ts';
 import { findMissing } from '../archive/find-missing.ts';
 import { missingSentence } from '../archive/missing.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -46,6 +46,8 @@ export async function checkConfiguration(deps: StandbyDeps): Promise<number> {
   if (untested !== undefined) deps.log.warning(untested);
   const problem = await findOpenIni(deps.iniFile, settings.repl_db_password !== undefined);
   if (problem !== undefined) throw problem;
+  const foreign = await findForeignOwner(deps.iniFile);
+  if (foreign !== undefined) deps.log.warning(foreign.message, { hint: foreign.hint });
   if (!(await exists(settings.pgdata)))
     deps.log.notice(`pgdata "${settings.pgdata}" does not exist here, so no server could be checked`);
   const found = [...(await misspeltPgdata(settings.pgdata)), ...(await checkServer(deps))];

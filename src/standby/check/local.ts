@@ -22,7 +22,7 @@ import {
   requireHardLinks,
   requireOwnDirectory,
 } from '../../system/durable.ts';
-import { findOpenIni } from '../../system/file-modes.ts';
+import { findForeignOwner, findOpenIni } from '../../system/file-modes.ts';
 import { withTemporaryDirectory } from '../../system/files.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { haveSameContent } from '../../system/same-content.ts';
@@ -61,7 +61,9 @@ export async function checkOwnPaths(check: StandbyCheck): Promise<readonly Verdi
 }
 
 export async function checkIniFile({ deps: { iniFile, settings } }: StandbyCheck): Promise<Verdict> {
-  const problem = await findOpenIni(iniFile, settings.repl_db_password !== undefined);
+  const problem =
+    (await findOpenIni(iniFile, settings.repl_db_password !== undefined)) ??
+    (await findForeignOwner(iniFile));
   return problem === undefined
     ? good(`only those who may can change or read ${iniFile}`)
     : failure(problem.message, problem.hint === undefined ? undefined : `${problem.hint}.`);
