@@ -32,7 +32,17 @@ async function readText(file: string): Promise<string> {
   const found = await stat(file);
   if (!found.isFile()) throw new Error('it is not a regular file');
   if (found.size > mostBytes) throw new Error(`it has ${found.size} bytes: no INI file is larger than 1 MB`);
-  return readFile(file, 'utf8');
+  const bytes = await readFile(file);
+  if (isUtf16(bytes))
+    throw new Error('it is UTF-16, not UTF-8: save it as UTF-8, or convert it by iconv -f UTF-16 -t UTF-8');
+  return bytes.toString('utf8');
+}
+
+/** By its mark, or by the zero byte that each letter of ASCII has in it. An editor of another system saves this form. */
+function isUtf16(bytes: Buffer): boolean {
+  const mark = bytes.subarray(0, 2).toString('hex');
+  if (mark === 'fffe' || mark === 'feff') return true;
+  return bytes.length >= 2 && (bytes[0] === 0) !== (bytes[1] === 0);
 }
 
 /** Throws one error that names every problem of the file. */

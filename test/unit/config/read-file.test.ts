@@ -56,6 +56,20 @@ test.each(programs)('$name: a file that cannot be read is named, with the reason
   });
 });
 
+test.each(programs)('$name: UTF-16 is one problem, which is named', async ({ read, good }) => {
+  const file = iniFile('');
+  const little = Buffer.from(good, 'utf16le');
+  const marked = Buffer.concat([Buffer.from([0xff, 0xfe]), little]);
+  for (const bytes of [little, marked, Buffer.from(marked).swap16()]) {
+    writeFileSync(file, bytes);
+    await expect(read(file)).rejects.toMatchObject({
+      message: `cannot read the configuration file "${file}"`,
+      detail: expect.stringMatching(/^it is UTF-16, not UTF-8: /) as string,
+      exitCode: exitCodes.configuration,
+    });
+  }
+});
+
 test('a key that only one action needs is reported in the same form', async () => {
   const file = iniFile(`${goodStandby}use_streaming_replication: on\n`);
   const read = readConfiguration(file, {
