@@ -46,3 +46,22 @@ test.each([
   expect(result.status).toBe(1);
   expect(result.stderr).toContain(message);
 });
+
+test('scripts/setup shows its help, and refuses what it does not know', () => {
+  const setUp = (...args: string[]) => spawnSync(checkout('scripts', 'setup'), args, { encoding: 'utf8' });
+  expect(setUp('--help')).toMatchObject({ status: 0, stderr: '' });
+  expect(setUp('--help').stdout).toContain('Usage: scripts/setup [MAJOR,MAJOR...]');
+  expect(setUp('--all')).toMatchObject({ status: 1, stderr: 'setup: unknown argument --all (see --help)\n' });
+  expect(setUp('15', '16').stderr).toBe('setup: one list of majors with commas, not 15 16\n');
+});
+
+test.each([
+  ['demo', '--major N   this PostgreSQL'],
+  ['test', 'FILE...         only the test files'],
+  ['setup', 'Usage: scripts/setup [MAJOR,MAJOR...]'],
+  ['bench', '--major N        this PostgreSQL'],
+  ['package/build', 'Usage: scripts/package/build [--node] [DIRECTORY]'],
+])('scripts/%s --help has its last line', (script, text) => {
+  const last = spawnSync(checkout('scripts', script), ['--help'], { encoding: 'utf8' }).stdout.trimEnd();
+  expect(last.split('\n').at(-1)?.trim()).toContain(text);
+});
