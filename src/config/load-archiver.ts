@@ -8,6 +8,7 @@ import {
   type StandbyTarget,
   standbyTargetOptions,
 } from './options-archiver.ts';
+import { standbyOptions } from './options-standby.ts';
 import { isWithin } from './path-values.ts';
 import type { Problem } from './problem.ts';
 import { readOptions } from './read-options.ts';
@@ -28,7 +29,10 @@ interface ReadTargets {
 export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings> {
   const ini = parseIniText(text);
   const defaults = resolveSection(ini, 'DEFAULT');
-  const read = readOptions(archiverOptions, defaults);
+  const read = readOptions(archiverOptions, defaults, {
+    program: 'cmd_standby',
+    keys: standbyOptions,
+  });
   const slaves = read.values['slaves'] as readonly string[] | undefined;
   const { targets, problems } = readTargets(ini, slaves ?? []);
   // The option table has typed the values; this cast relies on it.

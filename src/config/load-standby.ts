@@ -3,6 +3,7 @@ import { linesOf, type ResolvedEntry, resolveSection } from './ini-values.ts';
 import { loaded, type LoadedConfig, type UsableConfig } from './loaded.ts';
 import { didYouMean } from './nearest.ts';
 import type { Option } from './option.ts';
+import { archiverOptions } from './options-archiver.ts';
 import {
   type StandbyAction,
   standbyOptions,
@@ -22,7 +23,10 @@ interface ReadTablespaces {
 export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> {
   const ini = parseIniText(text, { pathSections: [tablespacesSection] });
   const defaults = resolveSection(ini, 'DEFAULT');
-  const read = readOptions(standbyOptions, defaults);
+  const read = readOptions(standbyOptions, defaults, {
+    program: 'cmd_archiver',
+    keys: archiverOptions,
+  });
   const { tablespaces, problems } = readTablespaces(ini, read.values['pgdata'] as string | undefined);
   // The option table has typed the values; this cast relies on it.
   const settings = { ...read.values, tablespaces } as StandbySettings;

@@ -22,11 +22,20 @@ const spansLines: readonly Option['kind'][] = [
   'urls',
 ];
 
+/** The keys of the other program's INI file. */
+interface OtherTable {
+  readonly program: string;
+  readonly keys: OptionTable;
+}
+
 /** Reads a section by its table and finds everything that is wrong with it, including unknown keys. */
-export function readOptions(table: OptionTable, section: ResolvedSection): ReadOptions {
+export function readOptions(table: OptionTable, section: ResolvedSection, other?: OtherTable): ReadOptions {
   const found: ReadOptions = { values: {}, problems: [...section.problems], warnings: [] };
-  const unknown = unknownKeys(table, section);
+  const strangers = unknownKeys(table, section);
+  const isOthers = ({ key }: ResolvedEntry) => other !== undefined && Object.hasOwn(other.keys, key);
+  const unknown = strangers.filter((entry) => !isOthers(entry));
   found.problems.push(...unknown.map((key) => describeUnknown(key, table)));
+  found.problems.push(...strangers.filter(isOthers).map((key) => describeOthers(key, table, other?.program)));
   // A mistyped required key is one mistake and is reported once: as the unknown key that names it.
   const mistyped = new Set(unknown.map((key) => nearestName(key.key, Object.keys(table))));
   for (const [key, option] of Object.entries(table)) {
@@ -60,6 +69,13 @@ function unknownKeys(table: OptionTable, section: ResolvedSection): ResolvedEntr
 function describeUnknown(entry: ResolvedEntry, table: OptionTable): Problem {
   const hint = didYouMean(entry.key, Object.keys(table));
   return { line: entry.line, message: `unknown key "${entry.key}"${hint}` };
+}
+
+/** Only a longer or shorter form of the key is what its writer may have meant: `rsync` and `rsync_bin`. */
+function describeOthers({ key, line }: ResolvedEntry, table: OptionTable, program = ''): Problem {
+  const meant = Object.keys(table).filter((own) => own.startsWith(key) || key.startsWith(own));
+  const message = `unknown key "${key}": it belongs in the INI file of ${program}${didYouMean(key, meant)}`;
+  return { line, message };
 }
 
 function readEntry(found: ReadOptions, option: Option, entry: ResolvedEntry, table: OptionTable): void {

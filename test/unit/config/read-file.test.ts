@@ -70,6 +70,28 @@ test.each(programs)('$name: UTF-16 is one problem, which is named', async ({ rea
   }
 });
 
+test('a key of the other program is called that, and no other key is suggested', async () => {
+  const archiver = iniFile(`${goodArchiver}archivedir: /archive\nrsync: /usr/bin/rsync\n`);
+  await expect(readConfiguration(archiver, { parse: parseArchiverConfig })).rejects.toMatchObject({
+    message: `the configuration file cannot be used:
+${archiver}:6: unknown key "archivedir": it belongs in the INI file of cmd_standby
+${archiver}:7: unknown key "rsync": it belongs in the INI file of cmd_standby (did you mean "rsync_bin"?)`,
+  });
+  const standby = iniFile(`${goodStandby}l_archivedir: /archive\n`);
+  await expect(readConfiguration(standby, { parse: parseStandbyConfig })).rejects.toMatchObject({
+    message: expect.stringMatching(
+      /:5: unknown key "l_archivedir": it belongs in the INI file of cmd_archiver$/,
+    ) as string,
+  });
+});
+
+test('a required key is missed although a similar key of the other program is there', async () => {
+  const file = iniFile(goodArchiver.replace('r_archivedir', 'archivedir'));
+  await expect(readConfiguration(file, { parse: parseArchiverConfig })).rejects.toMatchObject({
+    message: expect.stringMatching(/missing required key "r_archivedir"/) as string,
+  });
+});
+
 test('a key that only one action needs is reported in the same form', async () => {
   const file = iniFile(`${goodStandby}use_streaming_replication: on\n`);
   const read = readConfiguration(file, {
