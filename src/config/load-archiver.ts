@@ -1,5 +1,6 @@
 import { type IniText, parseIniText } from './ini-text.ts';
 import { linesOf, type ResolvedSection, resolveSection } from './ini-values.ts';
+import { findLateWarning } from './late-warning.ts';
 import { loaded, type LoadedConfig } from './loaded.ts';
 import { didYouMean } from './nearest.ts';
 import {
@@ -44,6 +45,7 @@ export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings
     ...problems,
     ...findUnknownSections(ini, slaves),
     ...findSharedPlaces(ini, targets),
+    ...findLateWarning(settings, linesOf(defaults)),
   ];
   return loaded(all, {
     settings,

@@ -1,5 +1,6 @@
 import { type IniText, parseIniText } from './ini-text.ts';
 import { linesOf, type ResolvedEntry, resolveSection } from './ini-values.ts';
+import { findLateWarning } from './late-warning.ts';
 import { loaded, type LoadedConfig, type UsableConfig } from './loaded.ts';
 import { didYouMean } from './nearest.ts';
 import type { Option } from './option.ts';
@@ -36,6 +37,7 @@ export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> 
     ...read.problems,
     ...problems,
     ...findUnknownSections(ini),
+    ...findLateWarning(settings, lines),
     ...findDoomedArchive(settings, lines.get('archivedir') ?? 1),
     ...findForeignKeys(settings, lines, { basebackup_source: 'only rsync can read from a standby' }),
   ];

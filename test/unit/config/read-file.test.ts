@@ -70,6 +70,25 @@ test.each(programs)('$name: UTF-16 is one problem, which is named', async ({ rea
   }
 });
 
+test.each(programs)('$name: disk_warning must not be above disk_critical', async ({ read, good }) => {
+  const late = iniFile(`${good}disk_critical: 80\ndisk_warning: 90\n`);
+  const line = good.split('\n').length + 1;
+  await expect(read(late)).rejects.toMatchObject({
+    message: expect.stringContaining(
+      `:${line}: disk_warning: 90 is above disk_critical (80): --status would never warn`,
+    ) as string,
+  });
+  await expect(read(iniFile(`${good}disk_warning: 97\n`))).rejects.toMatchObject({
+    message: expect.stringContaining('disk_warning: 97 is above disk_critical (95, its default)') as string,
+  });
+  await expect(read(iniFile(`${good}disk_critical: 80\n`))).rejects.toMatchObject({
+    message: expect.stringContaining('disk_critical: 80 is below disk_warning (85, its default)') as string,
+  });
+  await expect(read(iniFile(`${good}disk_critical: 90\ndisk_warning: 90\n`))).resolves.toMatchObject({
+    warnings: [],
+  });
+});
+
 test('a key of the other program is called that, and no other key is suggested', async () => {
   const archiver = iniFile(`${goodArchiver}archivedir: /archive\nrsync: /usr/bin/rsync\n`);
   await expect(readConfiguration(archiver, { parse: parseArchiverConfig })).rejects.toMatchObject({
