@@ -2,6 +2,7 @@ import { exitCodes, PitrError } from './errors.ts';
 import { endAllCommands } from './system/command.ts';
 import { type Log, logFailure, textLog } from './system/log.ts';
 import { partWithHooks } from './system/notify.ts';
+import { quoted } from './system/printable.ts';
 
 /** The arguments that the edge of a program passes to its `main`. */
 export interface ProgramContext {
@@ -37,6 +38,18 @@ function abortOnSignals(): AbortController {
 }
 
 /**
+ * Nagios and NRPE show standard output alone, and know no exit status above 3. Status 2, that of a wrong command line, is
+ * critical to them.
+ */
+function answerNagios(error: unknown): number {
+  const text = (error instanceof Error ? error.message : String(error)).replaceAll(/[|\n]/g, (mark) =>
+    mark === '|' ? '/' : ' ',
+  );
+  process.stdout.write(`pitrtools UNKNOWN - ${quoted(text, 1000)}\n`);
+  return 3;
+}
+
+/**
  * The edge of a program: turns signals into an AbortSignal, sets `process.exitCode` once, and is the only place that
  * catches everything. `main` answers requests that need no rights (help, version) before it calls `refuseRoot`.
  */
@@ -59,6 +72,7 @@ export async function runProgram(main: Main, argv: readonly string[]): Promise<v
   } catch (error) {
     logFailure(log, error);
     process.exitCode = error instanceof PitrError ? error.exitCode : exitCodes.bug;
+    if (argv.includes('--nagios')) process.exitCode = answerNagios(error);
   } finally {
     await partWithHooks();
     endAllCommands('SIGTERM');

@@ -105,3 +105,21 @@ describe.each(['cmd_archiver', 'cmd_standby'])('%s without a usable INI file', (
     expect(result.stderr).toContain('-C');
   });
 });
+
+test.each(['cmd_archiver', 'cmd_standby'])(
+  '%s --nagios answers in one line that Nagios can show, whatever is wrong',
+  async (program) => {
+    const file = temporaryFile('[DEFAULT]\npgdata: |x\n');
+    const mistake = await check(program, '-C', file, '--status', '--nagios');
+    expect(mistake.code).toBe(3);
+    expect(mistake.stdout).toMatch(
+      /^pitrtools UNKNOWN - the configuration file cannot be used: [^|\n]*pgdata: [^|\n]*\n$/,
+    );
+    const mistyped = await check(program, '-C', file, '--status', '--nagios', '--warning', 'x');
+    expect(mistyped).toMatchObject({
+      code: 3,
+      stdout: 'pitrtools UNKNOWN - --warning "x" is not SIZE,SECONDS, such as 64MB,300\n',
+    });
+    expect(mistyped.stderr).toContain('HINT: ');
+  },
+);
