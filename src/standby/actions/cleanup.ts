@@ -5,7 +5,7 @@ import type { Capabilities } from '../../postgres/capabilities.ts';
 import { keptSlot } from '../../postgres/kept-slot.ts';
 import { segmentContaining, type WalLayout } from '../../postgres/lsn.ts';
 import { compareWalNames, type SegmentName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
-import { fsyncPath } from '../../system/durable.ts';
+import { fsyncPath, systemErrorCode } from '../../system/durable.ts';
 import { removeFile, rmdir } from '../../system/files.ts';
 import { readStarts } from '../archive/contents.ts';
 import { segmentSizeOf } from '../archive/judge.ts';
@@ -122,16 +122,23 @@ async function segmentSize(directory: DataDirectory, archive: Archive): Promise<
   );
 }
 
+/** Two --cleanup may run at once: what one of them has removed is as the other one wants it. */
+function unlessGone(error: unknown): undefined {
+  if (systemErrorCode(error) !== 'ENOENT') throw error;
+}
+
+export async function readSuperseded(archivedir: string, directory: string): Promise<Superseded | undefined> {
+  const names = await readdir(join(archivedir, directory)).catch(unlessGone);
+  if (names === undefined) return undefined;
+  const files = walNamesAmong(names);
+  return { directory, files, hasOthers: files.length < names.length };
+}
+
 async function findSuperseded(archivedir: string): Promise<readonly Superseded[]> {
   const entries = await readdir(archivedir, { withFileTypes: true });
   const directories = entries.filter((entry) => entry.isDirectory() && isSuperseded(entry.name));
-  return Promise.all(
-    directories.map(async ({ name: directory }) => {
-      const names = await readdir(join(archivedir, directory));
-      const files = walNamesAmong(names);
-      return { directory, files, hasOthers: files.length < names.length };
-    }),
-  );
+  const found = await Promise.all(directories.map(({ name }) => readSuperseded(archivedir, name)));
+  return found.filter((superseded) => superseded !== undefined);
 }
 
 async function observe(deps: StandbyDeps, isDry: boolean): Promise<CleanupFacts> {
@@ -180,9 +187,9 @@ function removal(remove: (path: string) => Promise<void>): StepEntry<{ readonly 
   };
 }
 
-const cleanupSteps: StepTable<CleanupStep, StandbyDeps> = {
+export const cleanupSteps: StepTable<CleanupStep, StandbyDeps> = {
   remove: removal(removeFile),
-  'remove-directory': removal(rmdir),
+  'remove-directory': removal((path) => rmdir(path).catch(unlessGone)),
   'drop-left-slots': {
     say: ({ slots }) =>
       `drop replication slots by which this standby streams no more: ${slots.map(({ name, host }) => `"${name}" on ${host}`).join(', ')}`,

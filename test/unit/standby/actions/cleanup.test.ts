@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseBackupLabel } from '../../../../src/postgres/backup-label.ts';
 import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
@@ -5,7 +7,14 @@ import type { ControlFile } from '../../../../src/postgres/control-file.ts';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
 import { parseWalName, type WalName } from '../../../../src/postgres/wal-name.ts';
-import { type CleanupFacts, planCleanup } from '../../../../src/standby/actions/cleanup.ts';
+import {
+  type CleanupFacts,
+  cleanupSteps,
+  planCleanup,
+  readSuperseded,
+} from '../../../../src/standby/actions/cleanup.ts';
+import type { StandbyDeps } from '../../../../src/standby/deps.ts';
+import { temporaryDirectory } from '../../system/temporary.ts';
 
 const layout = { segmentSize: 16 * 1024 * 1024, walSegmentSkipsFF: false };
 
@@ -130,5 +139,20 @@ describe('--cleanup', () => {
     const input = facts(segments(8));
     const directory = { ...input.directory, control: undefined, controlProblem: 'damaged' };
     expect(() => planCleanup({ ...input, directory })).toThrow(/nothing was removed/);
+  });
+
+  test('takes what another --cleanup has removed meanwhile for removed', async () => {
+    const archivedir = temporaryDirectory();
+    const said: string[] = [];
+    const report = (line: string) => said.push(line);
+    const deps = { settings: { archivedir }, report } as unknown as StandbyDeps;
+    const name = '.superseded-x';
+    const remove = () => cleanupSteps['remove-directory'].run(deps, { kind: 'remove-directory', name });
+    expect(await readSuperseded(archivedir, name)).toBeUndefined();
+    await remove();
+    expect(said).toEqual([`removed ${name}`]);
+    mkdirSync(join(archivedir, name));
+    writeFileSync(join(archivedir, name, 'mine'), '');
+    await expect(remove()).rejects.toThrow('ENOTEMPTY');
   });
 });
