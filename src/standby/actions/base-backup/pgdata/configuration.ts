@@ -1,7 +1,7 @@
 import { isAbsolute, join } from 'node:path';
 import { parseSettings, settingsIn, withSettings } from '../../../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../../../system/durable.ts';
-import { readRemoteFile } from '../../../primary/remote-files.ts';
+import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
 import { makeForServer, writeForServer } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
 import type { MissingConfiguration } from '../facts.ts';
@@ -62,18 +62,29 @@ async function copyServerConfiguration(context: BackupContext, target: string, t
   await makeIncludedDirectories(context, own);
 }
 
+async function readFromPrimary({ primary }: BackupContext, source: string): Promise<Buffer | undefined> {
+  const { shell } = primary;
+  return (await isRemoteFile(shell, source)) ? readRemoteFile(shell, source, longestFile) : undefined;
+}
+
 /**
  * Copies the primary's configuration if the standby has none of its own. This happens once: a configuration is never
  * overwritten.
+ *
+ * @param read undefined for a file that cannot be had: a server runs without its pg_ident.conf, for example
  */
 export async function copyConfiguration(
   context: BackupContext,
   files: readonly MissingConfiguration[],
-  read = (source: string) => readRemoteFile(context.primary.shell, source, longestFile),
+  read = (source: string) => readFromPrimary(context, source),
 ): Promise<void> {
   const { deps, facts } = context;
   for (const { name, source } of files) {
     const content = await read(source);
+    if (content === undefined) {
+      deps.log.warning(`there is no ${name} here, and the primary's "${source}" did not come with the copy`);
+      continue;
+    }
     const target = join(facts.place.pgdata, name);
     deps.log.notice(`copying the primary's ${name}, since there is none in ${facts.place.pgdata}`);
     if (name !== 'postgresql.conf') {

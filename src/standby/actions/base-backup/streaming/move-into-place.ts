@@ -1,13 +1,13 @@
-import { lstat, readdir, readFile } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative } from 'node:path';
 import { checkControlFile } from '../../../../postgres/control-file.ts';
-import { fsyncPath } from '../../../../system/durable.ts';
+import { fsyncPath, readIfExists } from '../../../../system/durable.ts';
 import { chmod, removeTree, rename, unlink } from '../../../../system/files.ts';
 import { dataRules } from '../../../host/copy-rules.ts';
 import { isServersName, type TablespaceTarget } from '../../../host/tablespaces.ts';
 import { makeForServer, openToGroup } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
-import type { BackupFacts, MissingConfiguration } from '../facts.ts';
+import type { BackupFacts } from '../facts.ts';
 import { copyConfiguration } from '../pgdata/configuration.ts';
 import { bringHistory } from '../pgdata/history.ts';
 import { emptyWal } from '../pgdata/pgdata-files.ts';
@@ -61,21 +61,19 @@ async function moveTablespace(
   await fsyncPath(target);
 }
 
-/** The primary's configuration files were received as well if they are in its data directory. */
-async function copyReceivedConfiguration(context: BackupContext): Promise<void> {
-  const { deps, facts } = context;
-  const files = facts.missingConfiguration;
-  const { dataDirectory } = facts.primary;
-  const inside = (path: string) => relative(dataDirectory, path);
-  const isReceived = ({ source }: MissingConfiguration) =>
-    !inside(source).startsWith('..') && !isAbsolute(inside(source));
-  for (const { name, source } of files.filter((file) => !isReceived(file)))
-    deps.log.warning(
-      `there is no ${name} here, and the primary's "${source}" lies outside its data directory`,
-    );
-  await copyConfiguration(context, files.filter(isReceived), (source) =>
-    readFile(join(receivingDirectory(facts.place), inside(source))),
-  );
+/**
+ * The primary's configuration files were received as well if they are in its data directory, and are no symbolic links: the
+ * server sends none.
+ */
+async function readReceivedConfiguration({ facts }: BackupContext) {
+  const received = new Map<string, Buffer>();
+  for (const { source } of facts.missingConfiguration) {
+    const inside = relative(facts.primary.dataDirectory, source);
+    if (inside.startsWith('..') || isAbsolute(inside)) continue;
+    const content = await readIfExists(join(receivingDirectory(facts.place), inside));
+    if (content !== undefined) received.set(source, content);
+  }
+  return received;
 }
 
 /**
@@ -84,10 +82,13 @@ async function copyReceivedConfiguration(context: BackupContext): Promise<void> 
  */
 export async function moveIntoPlace(context: BackupContext, control: Buffer): Promise<void> {
   const { facts } = context;
+  // A directory in which such a file is may be moved.
+  const configuration = await readReceivedConfiguration(context);
   await moveData(facts);
   for (const tablespace of facts.place.targets) await moveTablespace(facts, control, tablespace);
   await emptyWal(context);
   await bringHistory(context);
-  await copyReceivedConfiguration(context);
+  const read = (source: string) => Promise.resolve(configuration.get(source));
+  await copyConfiguration(context, facts.missingConfiguration, read);
   await removeReceived(facts.place);
 }
