@@ -132,6 +132,8 @@ describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major)
     expect(existsSync(foreign)).toBe(true);
     rmSync(foreign, { recursive: true });
     mkdirSync(join(here, 'PG_8.9_200801011', '5'), { recursive: true });
+    // A name that is no valid text.
+    mkdirSync(Buffer.from(`${primary.pgdata}/\xe9`, 'latin1'), { mode: 0o700 });
     const backup = await world.cmdStandby(standby, ['-B']);
     expectExit(backup, 0);
     expect(backup.stdout).toContain('Base backup finished successfully');
@@ -139,6 +141,7 @@ describe.each(majors)('a base backup by pg_basebackup of PostgreSQL %i', (major)
     expect(backup.stdout).toMatch(/size: .* in \d+ files/);
     expect(backup.stdout + backup.stderr).not.toContain('secret');
     expect(existsSync(inPgdata(standby, 'postgresql.conf'))).toBe(false);
+    expect(existsSync(Buffer.from(`${standby.pgdata}/\xe9`, 'latin1'))).toBe(true);
     expect(readdirSync(standby.pgdata).filter((name) => name.startsWith('.pitrtools'))).toEqual([]);
     const links = readdirSync(inPgdata(standby, 'pg_tblspc')).map((oid) =>
       readlinkSync(inPgdata(standby, 'pg_tblspc', oid)),

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import type { LocalFiles } from './local-files.ts';
 
 /**
@@ -81,4 +82,9 @@ export function printablePath(path: string): string {
 /** The reverse of `localPath`. */
 export function plannedPath(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** The names in a directory of this host, in the form of a plan. */
+export function plannedNamesIn(directory: string): Promise<string[]> {
+  return readdir(directory, { encoding: 'latin1' });
 }

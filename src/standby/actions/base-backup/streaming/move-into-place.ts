@@ -7,6 +7,7 @@ import { dataRules } from '../../../host/copy-rules.ts';
 import { isServersName, type TablespaceTarget } from '../../../host/tablespaces.ts';
 import { makeForServer, openToGroup } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
+import { localPath, plannedNamesIn } from '../copy/planned-files.ts';
 import type { BackupFacts } from '../facts.ts';
 import { copyConfiguration } from '../pgdata/configuration.ts';
 import { bringHistory } from '../pgdata/history.ts';
@@ -16,7 +17,7 @@ import { receivingDirectory, receivingTablespace } from './places.ts';
 import { removeReceived } from './receive.ts';
 
 /** A file can replace another one in one step; a directory cannot. */
-async function replace(from: string, to: string): Promise<void> {
+async function replace(from: string | Buffer, to: string | Buffer): Promise<void> {
   const there = await lstat(to).catch(() => undefined);
   if (there?.isDirectory() === true || !(await lstat(from)).isFile()) await removeTree(to);
   await rename(from, to);
@@ -31,11 +32,11 @@ async function moveData({ place, primary }: BackupFacts): Promise<void> {
   await unlink(join(from, 'global', 'pg_control'));
   const rules = dataRules(place.targets, primary.dataDirectory, place.ownConfiguration);
   const isMoved = (name: string) => name === 'backup_label' || rules.isCopied(name);
-  const received = (await readdir(from)).filter(isMoved);
-  for (const name of await readdir(place.pgdata)) {
-    if (isReplaced(place, name) && !received.includes(name)) await removeTree(join(place.pgdata, name));
+  const received = (await plannedNamesIn(from)).filter(isMoved);
+  for (const name of await plannedNamesIn(place.pgdata)) {
+    if (isReplaced(place, name) && !received.includes(name)) await removeTree(localPath(place.pgdata, name));
   }
-  for (const name of received) await replace(join(from, name), join(place.pgdata, name));
+  for (const name of received) await replace(localPath(from, name), localPath(place.pgdata, name));
   await fsyncPath(place.pgdata);
 }
 

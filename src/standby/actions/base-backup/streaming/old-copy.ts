@@ -1,5 +1,4 @@
-import { readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
 import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
@@ -10,6 +9,7 @@ import { dataRules } from '../../../host/copy-rules.ts';
 import { receivingName } from '../../../host/pgdata-content.ts';
 import type { LocalPlace } from '../../../host/place.ts';
 import { filledDirectories, isServersName, outsidePgdata } from '../../../host/tablespaces.ts';
+import { localPath, plannedNamesIn } from '../copy/planned-files.ts';
 import type { Demand } from '../copy/room.ts';
 import { receivingPlaces } from './places.ts';
 
@@ -27,22 +27,28 @@ export function isReplaced(place: Pick<LocalPlace, 'targets' | 'ownConfiguration
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {
-  return (await exists(directory)) ? readdir(directory) : [];
+  return (await exists(directory)) ? plannedNamesIn(directory) : [];
 }
 
 /** For each directory of this host, the parts of the present copy that a new one replaces. */
 async function findOldParts(place: LocalPlace, capabilities: Capabilities) {
   const { pgdata, targets } = place;
   const data = (await namesIn(pgdata)).filter((name) => isReplaced(place, name));
-  const parts = [{ target: pgdata, paths: data.map((name) => join(pgdata, name)) }];
+  const parts = [{ target: pgdata, paths: data.map((name) => localPath(pgdata, name)) }];
   for (const { target } of outsidePgdata(targets)) {
     const folders = (await namesIn(target)).filter((name) => isServersName(capabilities, undefined, name));
-    parts.push({ target, paths: folders.map((name) => join(target, name)) });
+    parts.push({ target, paths: folders.map((name) => localPath(target, name)) });
   }
   return parts;
 }
 
-async function measure(deps: StandbyDeps, paths: readonly string[]): Promise<number> {
+/** A name that is no valid text cannot be passed to a program: what has such a name frees space that is not counted. */
+function passable(paths: readonly (string | Buffer)[]): readonly string[] {
+  return paths.map((path) => path.toString('utf8')).filter((path) => !path.includes('\ufffd'));
+}
+
+async function measure(deps: StandbyDeps, all: readonly (string | Buffer)[]): Promise<number> {
+  const paths = passable(all);
   if (paths.length === 0) return 0;
   const result = await deps.run(
     { program: 'du', args: ['-x', '-c', '-s', '-B1', '--', ...paths] },

@@ -11,6 +11,7 @@ import type { CopyPlace } from '../../../host/tablespaces.ts';
 import { unarchived } from '../../../primary/archiver-statistics.ts';
 import { explainRefusal } from '../../../primary/protocol/identify.ts';
 import { type BackupContext, failure, needed } from '../context.ts';
+import { localPath } from '../copy/planned-files.ts';
 import { askClock } from '../on-primary/primary-backup.ts';
 import { refuseNewReceived } from '../on-primary/tablespaces-meanwhile.ts';
 import { type ReceivedBackup, recordOfStart, secondsBetween, startIn } from '../results.ts';
@@ -22,10 +23,12 @@ export async function removeReceived(place: CopyPlace): Promise<void> {
   for (const path of receivingPlaces(place)) await removeTree(path);
 }
 
-async function countFiles(directory: string): Promise<number> {
+async function countFiles(root: string, path = ''): Promise<number> {
   let count = 0;
-  for await (const entry of await opendir(directory))
-    count += entry.isDirectory() ? await countFiles(join(directory, entry.name)) : 1;
+  for await (const entry of await opendir(localPath(root, path), { encoding: 'latin1' }))
+    count += entry.isDirectory()
+      ? await countFiles(root, path === '' ? entry.name : `${path}/${entry.name}`)
+      : 1;
   return count;
 }
 
