@@ -1,4 +1,4 @@
-/** What a lane does with one connection: bursts of WAL, pauses between them, and new greetings. */
+/** The use of one connection by a lane: bursts of WAL, pauses between them, and new greetings. */
 import { archiveWork } from '../../verbs/archive-requests.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { sendBatches } from '../delivery/pipeline.ts';
