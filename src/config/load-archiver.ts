@@ -45,12 +45,16 @@ export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings
     ...problems,
     ...findUnknownSections(ini, slaves),
     ...findSharedPlaces(ini, targets),
-    ...findLateWarning(settings, linesOf(defaults)),
   ];
+  const lines = linesOf(defaults);
   return loaded(all, {
     settings,
-    warnings: [...read.warnings, ...warnOfQueueInPgdata(settings, defaults)],
-    lines: linesOf(defaults),
+    warnings: [
+      ...read.warnings,
+      ...warnOfQueueInPgdata(settings, defaults),
+      ...findLateWarning(settings, lines),
+    ],
+    lines,
   });
 }
 

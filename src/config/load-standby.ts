@@ -37,12 +37,15 @@ export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> 
     ...read.problems,
     ...problems,
     ...findUnknownSections(ini),
-    ...findLateWarning(settings, lines),
     ...findDoomedArchive(settings, lines.get('archivedir') ?? 1),
     ...findForeignKeys(settings, lines, { basebackup_source: 'only rsync can read from a standby' }),
   ];
   const warnings = findForeignKeys(settings, lines, { rsync_threads: 'it has no effect' });
-  return loaded(all, { settings, warnings: [...read.warnings, ...warnings], lines });
+  return loaded(all, {
+    settings,
+    warnings: [...read.warnings, ...warnings, ...findLateWarning(settings, lines)],
+    lines,
+  });
 }
 
 function findUnknownSections(ini: IniText): Problem[] {
