@@ -194,8 +194,8 @@ describe('the command line of cmd_archiver', () => {
       const lines = result.stderr.split('\n').filter((line) => line.startsWith(`${cluster.iniFile}:`));
       expect(lines).toHaveLength(3);
     }
-    const missing = await cluster.run(['-I', '-C', '/nonexistent.ini']);
-    expect(missing).toMatchObject({ code: 3 });
-    expect(missing.stderr).toMatch(/cannot read the configuration file "\/nonexistent.ini"/);
+    const twice = await cluster.run(['-I', '-C', '/nonexistent.ini']);
+    expect(twice).toMatchObject({ code: 2 });
+    expect(twice.stderr).toContain('--config is given twice');
   });
 });
