@@ -55,6 +55,32 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(existsSync(join(standby.pgdata, 'standby.signal'))).toBe(major >= 12);
   });
 
+  test('starts with any characters in pgdata and in logfile: pg_ctl has a shell read both', async ({
+    world,
+  }) => {
+    const { standby } = await makePair(world);
+    const odd = (name: string) => join(standby.host.directory, `${name} "a" $HOME \`b\` \\c`);
+    const [pgdata, logfile] = [odd('data'), odd('log')];
+    renameSync(standby.pgdata, pgdata);
+    standby.writeIni({ pgdata, logfile });
+
+    const run = await world.cmdStandby(standby, ['-S']);
+    const stop = await world.cmdStandby(standby, ['-A', 'stop']);
+    expectExit(run, 0);
+    expectExit(stop, 0);
+    expect(readFileSync(logfile, 'utf8')).toContain('entering standby mode');
+  });
+
+  test('refuses a logfile that pg_ctl could not write, before any change', async ({ world }) => {
+    const { standby } = await makePair(world);
+    const logfile = join(standby.host.directory, 'missing', 'server.log');
+    standby.writeIni({ logfile });
+
+    const run = await world.cmdStandby(standby, ['-S']);
+    expectExit(run, 4);
+    expect(run.stderr).toContain(`logfile "${logfile}"`);
+  });
+
   test('refuses whatever would fail later, before any change', async ({ world }) => {
     const pair = await makePair(world);
     const { primary, standby } = pair;

@@ -6,6 +6,7 @@ import type { Postmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { type DataDirectory, readDataDirectory, refuseIncompleteCopy } from './data-directory.ts';
 import { type Server, serverOf } from './server.ts';
+import { requireServerLog } from './server-log.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { requireClearPostmaster } from './server-state.ts';
 
@@ -52,5 +53,8 @@ export async function findServer(deps: StandbyDeps, purpose: Purpose): Promise<F
   sayVersionProblem(deps, capabilities, purpose);
   const isPgCtlNeeded = start === undefined || (purpose === 'failover' && promote === undefined);
   if (isPgCtlNeeded) await requirePgCtl(deps, capabilities);
+  // A server that runs can be promoted without a start.
+  const isStartSure = purpose === 'start' || postmaster.kind !== 'running';
+  if (start === undefined && isStartSure) await requireServerLog(deps.settings);
   return { server: serverOf(deps, capabilities), directory, postmaster };
 }

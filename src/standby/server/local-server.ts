@@ -3,13 +3,14 @@ import { PitrError } from '../../errors.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';
 import { type CommandResult, describeResult, succeeded } from '../../system/command.ts';
 import { fsyncPath } from '../../system/durable.ts';
+import type { Environment } from '../../system/environment.ts';
 import { readPostmaster, serverProcesses } from '../../system/postmaster.ts';
 import { titleOf } from '../../system/processes.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { readControlFile } from './data-directory.ts';
 import type { Server } from './server.ts';
 import { type ServerConfiguration, serverOptions } from './server-configuration.ts';
-import { serverLogFile } from './server-log.ts';
+import { requireServerLog, serverLogFile } from './server-log.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { runSiteCommand } from './shell-command.ts';
 import { closely, comesTrue, type Look, mustBecome } from './wait.ts';
@@ -70,13 +71,27 @@ export async function serverLogTail(deps: StandbyDeps, started: Started): Promis
   return `the end of ${path}:\n${text.trimEnd().split('\n').slice(-shownLogLines).join('\n')}`;
 }
 
+/** These characters have a meaning between the double quotes of a shell. */
+const specialInDoubleQuotes = /[\\"$`]/g;
+
+/**
+ * pg_ctl starts the server by a shell, and puts the value of its -D between double quotes as it is. The server gets
+ * such a path from the environment instead.
+ */
+function placeOf(pgdata: string): { readonly args: readonly string[]; readonly env?: Environment } {
+  return pgdata.search(specialInDoubleQuotes) < 0
+    ? { args: ['-D', pgdata] }
+    : { args: [], env: { PGDATA: pgdata } };
+}
+
 async function pgCtl(
   { deps, pgdata, capabilities }: Server,
   args: readonly string[],
 ): Promise<CommandResult> {
   const command = await requirePgCtl(deps, capabilities);
-  const all = [...command.args, '-D', pgdata, ...args];
-  return deps.run({ program: command.program, args: all }, { limitMs: pgCtlLimitMs });
+  const place = placeOf(pgdata);
+  const all = [...command.args, ...place.args, ...args];
+  return deps.run({ program: command.program, args: all }, { limitMs: pgCtlLimitMs, env: place.env });
 }
 
 function describeFailure(result: CommandResult): string {
@@ -134,7 +149,9 @@ async function startByPgCtl(
   const { deps } = server;
   const options = serverOptions(configuration.parameters);
   const given = options === '' ? [] : ['-o', options];
-  const args = ['-W', '-l', await serverLogFile(deps.settings), ...given, 'start'];
+  // Only that shell reads the path of the log.
+  const log = (await serverLogFile(deps.settings)).replaceAll(specialInDoubleQuotes, '\\$&');
+  const args = ['-W', '-l', log, ...given, 'start'];
   const result = await pgCtl(server, args);
   if (succeeded(result)) return;
   const detail = `${describeResult(result)}\n${await serverLogTail(deps, started)}`;
@@ -214,6 +231,7 @@ export async function restartServerProgram(
 ): Promise<Started> {
   const started = await beforeStart(server.deps);
   if (!(await runOwnCommand(server, 'restart_command'))) {
+    if (server.deps.settings.start_command === undefined) await requireServerLog(server.deps.settings);
     await stopServerProgram(server);
     return startServerProgram(server, configuration);
   }

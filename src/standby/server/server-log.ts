@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, readFile, readlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { StandbySettings } from '../../config/options-standby.ts';
+import { messageOf, refusal } from '../../errors.ts';
 import { findVersion } from '../../postgres/version.ts';
 import { exists } from '../../system/durable.ts';
 import { findDebianConfigFile } from './server-configuration.ts';
@@ -11,12 +12,28 @@ const defaultLogName = 'pitrtools-server.log';
 
 const debianLogs = '/var/log/postgresql';
 
+async function requireAppendable(path: string): Promise<void> {
+  await access((await exists(path)) ? path : dirname(path), constants.W_OK);
+}
+
 async function canAppendTo(path: string): Promise<boolean> {
-  const place = (await exists(path)) ? path : dirname(path);
-  return access(place, constants.W_OK).then(
+  return requireAppendable(path).then(
     () => true,
     () => false,
   );
+}
+
+/** pg_ctl reports success although its shell could not open the log, and then no server is there. */
+export async function requireServerLog({ logfile }: Pick<StandbySettings, 'logfile'>): Promise<void> {
+  if (logfile === undefined) return;
+  try {
+    await requireAppendable(logfile);
+  } catch (error) {
+    throw refusal(`pg_ctl could not write logfile "${logfile}", and the server would not start`, {
+      detail: messageOf(error),
+      hint: 'Make its directory, give this user write access, or set logfile: to another path.',
+    });
+  }
 }
 
 /**
