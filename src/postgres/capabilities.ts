@@ -87,6 +87,8 @@ function factsAt({ since, before, value }: At) {
      * "Continuous Archiving and Point-in-Time Recovery"
      */
     hasTablespaceMap: since('9.5'),
+    /** A backslash in a path stands twice there; seen in the `spcmapfile` of 13 and of 14. */
+    tablespaceMapEscapesBackslash: since('14'),
     /** A data directory may be readable by its group (`--allow-group-access`). "initdb" */
     hasGroupAccess: since('11'),
     /** The last segment of each log (`FF`) does not exist. "Release 9.3", Migration */

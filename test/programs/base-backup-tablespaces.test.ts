@@ -86,7 +86,7 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
     mkdirSync(join(primary.pgdata, 'inside'));
     await primary.sql(`CREATE TABLESPACE inside LOCATION '${join(primary.pgdata, 'inside')}'`);
     await primary.sql('CREATE TABLE "in inside" TABLESPACE inside AS SELECT generate_series(1, 5000) AS n');
-    const elsewhere = join(standby.host.directory, 'elsewhere');
+    const elsewhere = join(standby.host.directory, 'else \\where');
     appendFileSync(
       standby.iniFile,
       `\n[tablespaces]\n${plain} = ${elsewhere}\n${theirs ?? ''} = ${ours ?? ''}\n`,

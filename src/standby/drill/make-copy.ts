@@ -107,7 +107,10 @@ async function copyRunning(deps: StandbyDeps, origin: Origin, place: DrillPlace)
   await writePrivately(join(place.pgdata, 'backup_label'), labelFile);
   const targets = tablespaces.map((each) => ({ ...each, name: '', isInsidePgdata: false }));
   if (map.trim() !== '')
-    await writePrivately(join(place.pgdata, 'tablespace_map'), rewriteTablespaceMap(map, targets));
+    await writePrivately(
+      join(place.pgdata, 'tablespace_map'),
+      rewriteTablespaceMap(map, targets, capabilities),
+    );
 }
 
 /** A file that is not there need not be copied. */
@@ -132,13 +135,16 @@ async function copyStopped(
   place: DrillPlace,
   isHurried: boolean,
 ): Promise<void> {
-  const { pgdata } = origin.server;
+  const { pgdata, capabilities } = origin.server;
   await copyFiles(deps, origin, place, { mayVanish: false, isHurried });
   await copyIfThere(deps, join(pgdata, 'backup_label'), join(place.pgdata, 'backup_label'));
   const map = await readFile(join(pgdata, 'tablespace_map'), 'utf8').catch(() => undefined);
   const targets = origin.tablespaces.map((each) => ({ ...each, name: '', isInsidePgdata: false }));
   if (map !== undefined)
-    await writePrivately(join(place.pgdata, 'tablespace_map'), rewriteTablespaceMap(map, targets));
+    await writePrivately(
+      join(place.pgdata, 'tablespace_map'),
+      rewriteTablespaceMap(map, targets, capabilities),
+    );
   await requireStill(origin);
 }
 

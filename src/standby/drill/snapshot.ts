@@ -198,7 +198,7 @@ async function rewriteMap(origin: Origin, pgdata: string, places: ReadonlyMap<st
     isInsidePgdata: false,
   }));
   await removeFile(path);
-  await writePrivately(path, rewriteTablespaceMap(map, targets));
+  await writePrivately(path, rewriteTablespaceMap(map, targets, origin.server.capabilities));
 }
 
 /** @returns the place of the drill with the copy's data directory */

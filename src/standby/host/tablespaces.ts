@@ -64,14 +64,31 @@ export function isServersName(
 }
 
 /**
+ * A path as the server writes it into `tablespace_map`: a backslash before each line break, so that it does not end the
+ * line, and from 14 on also before each backslash.
+ */
+function mapPath(path: string, { tablespaceMapEscapesBackslash: escapes }: MapSyntax): string {
+  return path.replaceAll(escapes ? /[\\\n\r]/g : /[\n\r]/g, '\\$&');
+}
+
+type MapSyntax = Pick<Capabilities, 'tablespaceMapEscapesBackslash'>;
+
+/** Only these two end a line for the server. For a regular expression, U+2028 and U+2029 would as well. */
+const lineOfMap = /(?<=^|\n)(\d+) ((?:\\[^]|[^\\\n\r])*)/g;
+/** A backslash before any other character is part of the path. */
+const lineOfOlderMap = /(?<=^|\n)(\d+) ((?:\\[\n\r]|[^\n\r])*)/g;
+
+/**
  * The server's `tablespace_map` with our paths: lines of a link's name, a blank and the directory. A tablespace that
  * we do not know keeps its line: no tablespace of the primary has that number now, otherwise -B would have refused
  * it.
  */
-export function rewriteTablespaceMap(map: string, targets: readonly TablespaceTarget[]): string {
-  const byOid = new Map(targets.map(({ oid, target }) => [oid, target]));
-  return map.replaceAll(
-    /^(\d+) (.*)$/gm,
-    (_line, oid: string, path: string) => `${oid} ${byOid.get(oid) ?? path}`,
-  );
+export function rewriteTablespaceMap(
+  map: string,
+  targets: readonly TablespaceTarget[],
+  capabilities: MapSyntax,
+): string {
+  const byOid = new Map(targets.map(({ oid, target }) => [oid, mapPath(target, capabilities)]));
+  const line = capabilities.tablespaceMapEscapesBackslash ? lineOfMap : lineOfOlderMap;
+  return map.replaceAll(line, (_line, oid: string, path: string) => `${oid} ${byOid.get(oid) ?? path}`);
 }

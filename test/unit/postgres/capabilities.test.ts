@@ -98,6 +98,7 @@ test('the table shows the capabilities of each release', () => {
       "switchWalFunction": "8.4: "pg_switch_xlog", 10: "pg_switch_wal"",
       "syncsSlots": "8.4: false, 17: true",
       "tablespaceLocation": "8.4: "spclocation", 9.2: "pg_tablespace_location"",
+      "tablespaceMapEscapesBackslash": "8.4: false, 14: true",
       "targetAction": "8.4: none, 9.1: "pause_at_recovery_target", 9.5: "recovery_target_action"",
       "targetActions": "8.4: ["promote"], 9.1: ["promote","pause"], 9.5: ["promote","pause","shutdown"]",
       "tellsPendingRestart": "8.4: false, 9.5: true",

@@ -230,7 +230,7 @@ export const backupSteps = {
   }),
   'write-label': step({
     say: (_step, { facts }) => `write backup_label to "${facts.place.pgdata}"`,
-    run: (run) => writeLabelFiles(run.facts.place, resultOf(run, 'stop-backup')),
+    run: (run) => writeLabelFiles(run.facts, resultOf(run, 'stop-backup')),
   }),
   'clean-settings': step({
     say: () => "remove the primary's own recovery settings from the copy",

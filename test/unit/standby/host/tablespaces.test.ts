@@ -8,6 +8,8 @@ import {
   tablespaceTargets,
 } from '../../../../src/standby/host/tablespaces.ts';
 
+const postgres13 = { tablespaceMapEscapesBackslash: false };
+const postgres14 = { tablespaceMapEscapesBackslash: true };
 const tablespaces = [
   { oid: '16400', name: 'fast', location: '/disk/fast' },
   { oid: '16401', name: 'slow', location: '/disk/slow' },
@@ -34,15 +36,32 @@ test('tablespace_map contains the paths of this host, and unknown tablespaces ke
     '/standby/main',
     new Map([['/disk/fast', '/a b']]),
   );
-  expect(rewriteTablespaceMap('16400 /disk/fast\n16401 /disk/slow\n16500 /disk/new\n', targets)).toBe(
-    '16400 /a b\n16401 /disk/slow\n16500 /disk/new\n',
-  );
+  expect(
+    rewriteTablespaceMap('16400 /disk/fast\n16401 /disk/slow\n16500 /disk/new\n', targets, postgres14),
+  ).toBe('16400 /a b\n16401 /disk/slow\n16500 /disk/new\n');
 });
 
 test('a path with $& is written into tablespace_map unchanged', () => {
   const targets = tablespaceTargets(tablespaces, '/p', '/s', new Map([['/disk/fast', "/x$&'"]]));
-  expect(rewriteTablespaceMap('16400 /disk/fast\n', targets)).toBe("16400 /x$&'\n");
+  expect(rewriteTablespaceMap('16400 /disk/fast\n', targets, postgres14)).toBe("16400 /x$&'\n");
 });
+
+test('a path with a backslash or a line break gets into tablespace_map as the server of that release reads it', () => {
+  const targets = tablespaceTargets(tablespaces, '/p', '/s', new Map([['/disk/fast', '/a\\b\nc']]));
+  const map = '16400 /disk/fast\n16401 /disk/slow\n';
+  expect(rewriteTablespaceMap(map, targets, postgres13)).toBe('16400 /a\\b\\\nc\n16401 /disk/slow\n');
+  expect(rewriteTablespaceMap(map, targets, postgres14)).toBe('16400 /a\\\\b\\\nc\n16401 /disk/slow\n');
+});
+
+test.each(['\\\n', '\\\r', '\u2028', '\u2029', '\\\n16401 '])(
+  "a line break in the primary's path (%j) does not end its line in tablespace_map",
+  (text) => {
+    const targets = tablespaceTargets(tablespaces, '/p', '/s', new Map([['/disk/fast', '/here']]));
+    const map = `16400 /disk${text}fast\n16401 /disk/slow\n`;
+    for (const syntax of [postgres13, postgres14])
+      expect(rewriteTablespaceMap(map, targets, syntax)).toBe('16400 /here\n16401 /disk/slow\n');
+  },
+);
 
 test.each([
   ['8.4', undefined],

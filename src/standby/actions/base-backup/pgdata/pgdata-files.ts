@@ -150,12 +150,13 @@ export async function linkTablespaces({ pgdata, targets }: CopyPlace): Promise<v
 
 /** `backup_label`, without which a server would take the copy for a crashed cluster, and `tablespace_map`. */
 export async function writeLabelFiles(
-  { pgdata, targets }: CopyPlace,
+  { place: { pgdata, targets }, primary: { capabilities } }: Pick<BackupFacts, 'place' | 'primary'>,
   { labelFile, tablespaceMap }: StoppedOnPrimary,
 ): Promise<void> {
   await writeForServer(pgdata, join(pgdata, 'backup_label'), labelFile);
   if (tablespaceMap === undefined) return;
-  await writeForServer(pgdata, join(pgdata, 'tablespace_map'), rewriteTablespaceMap(tablespaceMap, targets));
+  const map = rewriteTablespaceMap(tablespaceMap, targets, capabilities);
+  await writeForServer(pgdata, join(pgdata, 'tablespace_map'), map);
 }
 
 /**
