@@ -7,6 +7,7 @@ import { appendFile, chmod, copyFile, mkdir, mkdtemp, rename, rm, writeFile } fr
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../errors.ts';
+import { systemErrorCode } from './durable.ts';
 
 export { utimesSync } from 'node:fs';
 export { chmod, mkdir, rename, rmdir, symlink, unlink, utimes } from 'node:fs/promises';
@@ -14,6 +15,17 @@ export { chmod, mkdir, rename, rmdir, symlink, unlink, utimes } from 'node:fs/pr
 /** It is no error if the file does not exist. */
 export async function removeFile(path: string): Promise<void> {
   await rm(path, { force: true });
+}
+
+/** Returns false if another process, such as --cleanup or a delivery that takes its file back, has removed the file. */
+export async function moveIfThere(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Removes a file, or a directory with its contents. Another process may be putting something there at this moment. */

@@ -14,9 +14,8 @@ import {
 } from '../../postgres/left-timeline.ts';
 import type { Histories } from '../../postgres/timelines.ts';
 import { parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
-import { fsyncPath, linkDurably, systemErrorCode } from '../../system/durable.ts';
-import { rename, rmdir, unlink } from '../../system/files.ts';
-import { haveSameContent } from '../../system/same-content.ts';
+import { fsyncPath, systemErrorCode } from '../../system/durable.ts';
+import { moveIfThere, rmdir } from '../../system/files.ts';
 import { readSentinel, type Sentinel, sentinelName, withSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf, Standing } from '../../verbs/verbs.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -27,6 +26,7 @@ import { observeProgress } from '../server/progress.ts';
 import { makeAsideDirectory } from './aside-directory.ts';
 import { listWal, readHistories, readStarts } from './contents.ts';
 import { segmentSizeOf } from './judge.ts';
+import { putFileBack, type Return } from './put-back.ts';
 
 function asidePrefix(timeline: number): string {
   return `.left-${timeline}-`;
@@ -77,17 +77,6 @@ async function segmentSizeIn(
     detail: 'The timeline is marked as left, but what is here of it was not moved aside.',
     hint: 'Look at these files, and at pgdata; then ask again.',
   });
-}
-
-/** Another process, such as a delivery that takes its file back, may remove a file meanwhile. */
-async function moveIfThere(from: string, to: string): Promise<boolean> {
-  try {
-    await rename(from, to);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return false;
-    throw error;
-  }
 }
 
 /** @returns the names of the files that were moved */
@@ -281,16 +270,6 @@ export async function checkLeft(
   return { mark: formatLeft(mark), standing: await standingOf(deps, mark), moved };
 }
 
-type Return = 'returned' | 'kept';
-
-/** Puts a file back under its name, never over other bytes. */
-async function putBack(archivedir: string, entry: string, name: string): Promise<Return> {
-  const [from, to] = [join(archivedir, entry), join(archivedir, name)];
-  if ((await linkDurably(from, to)) === 'exists' && !(await haveSameContent(from, to))) return 'kept';
-  await unlink(from);
-  return 'returned';
-}
-
 async function removeIfEmpty(directory: string): Promise<void> {
   await rmdir(directory).catch((error: unknown) => {
     if (systemErrorCode(error) !== 'ENOTEMPTY' && systemErrorCode(error) !== 'EEXIST') throw error;
@@ -317,7 +296,7 @@ export async function unmarkLeft(
     for (const entry of await listAside(archivedir, timeline)) {
       const [aside = '', name = ''] = entry.split('/');
       directories.add(aside);
-      const outcome = await putBack(archivedir, entry, name);
+      const outcome = await putFileBack(join(archivedir, entry), archivedir, name);
       result[outcome].push(outcome === 'returned' ? name : entry);
     }
     for (const each of directories) await removeIfEmpty(join(archivedir, each));

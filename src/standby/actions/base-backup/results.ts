@@ -10,6 +10,7 @@ import type { CopyPlan } from './copy/planned-files.ts';
 import { type BackupFacts, layoutOf } from './facts.ts';
 import type { BackupOnPrimary, StoppedOnPrimary } from './on-primary/primary-backup.ts';
 import type { Before } from './pgdata/pgdata-files.ts';
+import type { Moved } from './wal/set-aside.ts';
 
 type PartOf<K extends keyof BackupRecord> = Required<Pick<BackupRecord, K>>;
 
@@ -23,8 +24,7 @@ export interface ReceivedBackup {
 /** The result of each step, for later ones and for its own undo. */
 export interface StepResults {
   'write-sentinel': WrittenSentinel;
-  /** The directory that the files were moved to. */
-  'set-aside': string;
+  'set-aside': Moved;
   'make-slot': Made;
   'start-backup': BackupRecord;
   'note-beginning': BackupRecord;

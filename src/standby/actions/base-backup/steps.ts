@@ -72,12 +72,9 @@ async function unmark({ deps, facts, state, results }: BackupRun): Promise<void>
   } else if (before !== undefined) await unmarkCopying(pgdata, before);
 }
 
-async function putNamesBack(
-  { facts, state, results }: BackupRun,
-  { names }: { readonly names: readonly WalName[] },
-): Promise<void> {
-  const directory = results['set-aside'];
-  if (directory !== undefined && !state.isCopyBegun) await putBack(facts.place.archivedir, names, directory);
+async function putNamesBack({ facts, state, results }: BackupRun): Promise<void> {
+  const moved = results['set-aside'];
+  if (moved !== undefined && !state.isCopyBegun) await putBack(facts.place.archivedir, moved);
 }
 
 async function mark(run: BackupRun): Promise<Before> {

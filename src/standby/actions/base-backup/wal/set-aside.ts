@@ -1,33 +1,52 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../../../../errors.ts';
+import { messageOf, PitrError } from '../../../../errors.ts';
 import { type SegmentName, type WalName, walNamesAmong } from '../../../../postgres/wal-name.ts';
 import { fsyncPath } from '../../../../system/durable.ts';
-import { rename, rmdir } from '../../../../system/files.ts';
+import { moveIfThere, rmdir } from '../../../../system/files.ts';
 import { makeAsideDirectory } from '../../../archive/aside-directory.ts';
 import { readHistory } from '../../../archive/contents.ts';
 import { olderInHistory, supersededPrefix } from '../../../archive/older.ts';
+import { putFileBack } from '../../../archive/put-back.ts';
 import type { BackupContext } from '../context.ts';
 import { layoutOf } from '../facts.ts';
 
-/** Moves files to a place where neither the server nor the archiver looks, without removing them. Returns that place. */
+export interface Moved {
+  readonly directory: string;
+  readonly moved: readonly WalName[];
+}
+
+/**
+ * Moves files to a place where neither the server nor the archiver looks, without removing them. A file that another
+ * process has removed meanwhile, such as --cleanup, needs no place.
+ */
 async function moveInto(
   { deps, facts }: BackupContext,
   prefix: string,
   names: readonly WalName[],
-): Promise<string> {
+): Promise<Moved> {
   const { archivedir } = facts.place;
   const directory = await makeAsideDirectory(deps, archivedir, prefix);
-  for (const { text: name } of names) await rename(join(archivedir, name), join(directory, name));
-  await fsyncPath(directory);
-  await fsyncPath(archivedir);
-  return directory;
+  const moved: WalName[] = [];
+  try {
+    for (const name of names)
+      if (await moveIfThere(join(archivedir, name.text), join(directory, name.text))) moved.push(name);
+    await fsyncPath(directory);
+    await fsyncPath(archivedir);
+  } catch (error) {
+    await putBack(archivedir, { directory, moved }).catch((second: unknown) => {
+      deps.log.error(`could not put back what was moved to "${directory}": ${messageOf(second)}`);
+    });
+    throw error;
+  }
+  return { directory, moved };
 }
 
-export async function setAside(context: BackupContext, names: readonly WalName[]): Promise<string> {
-  const directory = await moveInto(context, '.aside-', names);
-  context.deps.log.notice(`moved ${names.length} WAL files of another history to ${directory}`);
-  return directory;
+/** If this fails, all files are where they were. */
+export async function setAside(context: BackupContext, names: readonly WalName[]): Promise<Moved> {
+  const { directory, moved } = await moveInto(context, '.aside-', names);
+  context.deps.log.notice(`moved ${moved.length} WAL files of another history to ${directory}`);
+  return { directory, moved };
 }
 
 /**
@@ -42,9 +61,9 @@ export async function moveOlder(context: BackupContext, startSegment: SegmentNam
     const ancestors = (await readHistory(archivedir, startSegment.timeline)) ?? [];
     const older = olderInHistory(files, startSegment, ancestors, layoutOf(facts));
     if (older.length === 0) return;
-    const directory = await moveInto(context, supersededPrefix, older);
+    const { directory, moved } = await moveInto(context, supersededPrefix, older);
     deps.log.notice(
-      `moved ${older.length} WAL files that are older than this backup to ${directory}; --cleanup removes them`,
+      `moved ${moved.length} WAL files that are older than this backup to ${directory}; --cleanup removes them`,
     );
   } catch (error) {
     deps.log.warning(
@@ -53,12 +72,16 @@ export async function moveOlder(context: BackupContext, startSegment: SegmentNam
   }
 }
 
-export async function putBack(
-  archivedir: string,
-  names: readonly WalName[],
-  directory: string,
-): Promise<void> {
-  for (const { text: name } of names) await rename(join(directory, name), join(archivedir, name));
-  await rmdir(directory);
+/** Undoes `moveInto`. What a delivery has brought meanwhile is never replaced. */
+export async function putBack(archivedir: string, { directory, moved }: Moved): Promise<void> {
+  const kept: string[] = [];
+  for (const { text: name } of moved)
+    if ((await putFileBack(join(directory, name), archivedir, name)) === 'kept') kept.push(name);
   await fsyncPath(archivedir);
+  const [first] = kept;
+  if (first !== undefined)
+    throw new PitrError(
+      `${kept.length} WAL files stay in "${directory}": a delivery has brought other bytes under their names, beginning with ${first}`,
+    );
+  await rmdir(directory);
 }
