@@ -113,6 +113,14 @@ async function moveAndSay(
   return moved;
 }
 
+/** A mark that is taken back at the same time removes the directory. */
+async function namesIfThere(directory: string): Promise<readonly string[]> {
+  return readdir(directory).catch((error: unknown) => {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw error;
+  });
+}
+
 /** All that lies aside of a timeline, as `DIRECTORY/NAME`. */
 export async function listAside(archivedir: string, timeline: number): Promise<readonly string[]> {
   const entries = await readdir(archivedir, { withFileTypes: true });
@@ -120,7 +128,7 @@ export async function listAside(archivedir: string, timeline: number): Promise<r
     (entry) => entry.isDirectory() && entry.name.startsWith(asidePrefix(timeline)),
   );
   const lists = directories.map(async ({ name: directory }) => {
-    const names = await readdir(join(archivedir, directory));
+    const names = await namesIfThere(join(archivedir, directory));
     return names
       .filter((name) => parseWalName(name).kind !== 'not-wal')
       .map((name) => `${directory}/${name}`);

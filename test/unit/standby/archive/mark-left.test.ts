@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseLsn } from '../../../../src/postgres/lsn.ts';
-import { checkLeft, markLeft, unmarkLeft } from '../../../../src/standby/archive/mark-left.ts';
+import { checkLeft, listAside, markLeft, unmarkLeft } from '../../../../src/standby/archive/mark-left.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
 import { runCommand } from '../../../../src/system/command.ts';
 import { formatSentinel, readSentinel, updateSentinel } from '../../../../src/system/sentinel.ts';
@@ -177,4 +177,14 @@ describe('taking the mark back', () => {
     expect(await unmarkLeft(deps, { timeline: 1, cluster })).toEqual({ returned: [fork], kept: [] });
     expect(existsSync(join(archive, '.left-1-x'))).toBe(false);
   });
+});
+
+test('what lies aside is listed while a mark that is taken back removes the directories', async () => {
+  const archive = temporaryDirectory();
+  const directories = Array.from({ length: 500 }, (_, index) => join(archive, `.left-1-${index}`));
+  for (const directory of directories) mkdirSync(directory);
+  const listed = listAside(archive, 1);
+  // The list of the directories is read by another thread at once.
+  for (const directory of directories.reverse()) rmdirSync(directory);
+  expect(await listed).toEqual([]);
 });
