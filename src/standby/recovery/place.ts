@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { refusal } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { conninfo } from '../../postgres/quoting.ts';
-import { settingsIn } from '../../postgres/settings-file.ts';
 import type { CommandLine } from '../../system/command.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { findProgram, requireProgram } from '../../system/find-program.ts';
@@ -53,14 +52,8 @@ async function ownSettings(
   if (capabilities.recoveryConf !== 'signal-files') return new Map();
   const text = (await readIfExists(join(pgdata, 'postgresql.auto.conf')))?.toString('utf8') ?? '';
   const record = await readRecord(pgdata);
-  const ours = record.settings?.names ?? [];
-  const theirs = [...settingsIn(text)].filter(([name]) => !ours.includes(name));
   const ownDelay = ownDelayOf(record, text);
-  return new Map([
-    ...inFile,
-    ...theirs,
-    ...(ownDelay === undefined ? [] : [[delayParameter, ownDelay] as const]),
-  ]);
+  return new Map([...inFile, ...(ownDelay === undefined ? [] : [[delayParameter, ownDelay] as const])]);
 }
 
 function isDelay(value: string | undefined): boolean {

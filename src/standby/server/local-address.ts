@@ -33,7 +33,7 @@ export function mayListen(postmaster: Postmaster): boolean {
  * The address at which this host's running server listens. From 9.1 on it is in postmaster.pid; before that only the
  * configuration has it.
  *
- * @param inFile the settings in postgresql.conf
+ * @param inFile the user's settings in the server's files
  */
 export function localServerAt(
   settings: Pick<StandbySettings, 'pgdata' | 'user' | 'local_port' | 'dbname'>,

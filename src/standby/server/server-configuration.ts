@@ -5,6 +5,7 @@ import type { Capabilities } from '../../postgres/capabilities.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
+import { readRecord } from '../host/backup-record/record.ts';
 import { settingsWithIncluded } from './included-settings.ts';
 import type { Server } from './server.ts';
 
@@ -16,7 +17,7 @@ export interface ServerConfiguration {
   readonly configFile: string;
   /** Parameters that must be given on the command line, by name. */
   readonly parameters: ReadonlyMap<string, string>;
-  /** The settings in `configFile` and in the files that it includes; `postgresql.auto.conf` may override them. */
+  /** The user's settings: in `configFile`, in the files that it includes, and over them those of `ALTER SYSTEM`. */
   readonly inFile: ReadonlyMap<string, string>;
 }
 
@@ -82,6 +83,15 @@ export function commandLineParameters(
   return isFound ? parameters : parameters.set('hba_file', hba);
 }
 
+/** The settings of a user's `ALTER SYSTEM`: those in `postgresql.auto.conf` but for the ones of -S and -F999. */
+async function setBySystem(pgdata: string): Promise<readonly (readonly [string, string])[]> {
+  const text = (await readIfExists(join(pgdata, 'postgresql.auto.conf')))?.toString('utf8') ?? '';
+  // A record that cannot be read is reported by those that need it.
+  const record = await readRecord(pgdata).catch(() => undefined);
+  const ours = record?.settings?.names ?? [];
+  return [...settingsIn(text)].filter(([name]) => !ours.includes(name));
+}
+
 /** The configuration as it will be when the INI file's files have been copied. */
 export async function readConfiguration(
   { deps: { settings, drillParameters = new Map<string, string>() }, capabilities }: Server,
@@ -91,13 +101,16 @@ export async function readConfiguration(
   const configFile = await configFileOf(settings, sources, capabilities.version.major);
   const text = await readIfExists(sources.conf ?? configFile);
   // A relative path in the file counts from where the server will read it.
-  const inFile = await settingsWithIncluded(text?.toString('utf8') ?? '', dirname(configFile));
+  const inFile = new Map([
+    ...(await settingsWithIncluded(text?.toString('utf8') ?? '', dirname(configFile))),
+    ...(capabilities.hasAutoConf ? await setBySystem(settings.pgdata) : []),
+  ]);
   const needed = commandLineParameters(settings, sources, configFile, inFile);
   const parameters = new Map([...needed, ...drillParameters]);
   return { configFile, parameters, inFile };
 }
 
-/** Whether a standby with this configuration answers queries, as far as the file itself shows it. */
+/** Whether a standby with this configuration answers queries, as far as its files show it. */
 export function isHotStandby(
   { parameters, inFile }: Pick<ServerConfiguration, 'parameters' | 'inFile'>,
   { hotStandbyDefaultOn }: Pick<Capabilities, 'hotStandbyDefaultOn'>,

@@ -43,6 +43,24 @@ describe('the settings in included files', () => {
     expect(await settingsHere()).toEqual({ a: '3', b: '3', c: '5', d: '4' });
   });
 
+  test("count less than what a user has set by ALTER SYSTEM, and what -S has set there is not the user's", async () => {
+    write('postgresql.conf', 'hot_standby = on\nport = 5432\n');
+    write(
+      'postgresql.auto.conf',
+      "hot_standby = 'off'\nport = '5433'\narchive_cleanup_command = 'mine'\nrestore_command = 'ours'\n",
+    );
+    const settings = { mode: 'standby', names: ['restore_command'], file: 'postgresql.auto.conf' };
+    write('pitrtools.json', JSON.stringify({ settings }));
+    expect(await settingsHere()).toEqual({
+      hot_standby: 'off',
+      port: '5433',
+      archive_cleanup_command: 'mine',
+    });
+    const server = serverWith();
+    const configuration = await readConfiguration(server, 'standby');
+    expect(isHotStandby(configuration, server.capabilities)).toBe(false);
+  });
+
   test('of a file that includes itself are read, and the reading ends', async () => {
     write('postgresql.conf', "a = 1\ninclude 'postgresql.conf'\n");
     expect(await settingsHere()).toEqual({ a: '1' });
