@@ -2,7 +2,7 @@ import { PitrError } from '../../errors.ts';
 import type { PageLayout } from '../../postgres/control-file.ts';
 import { pageLsn, type PageState, pageState, viewPage } from '../../postgres/page-checksum.ts';
 import { dataWork } from '../../verbs/data-requests.ts';
-import type { PagePlace } from '../../verbs/scripts/data-files.ts';
+import { inFile, type PagePlace } from '../../verbs/scripts/data-files.ts';
 import type { Primary } from '../primary/primary.ts';
 import { runRemotely } from '../primary/remote-files.ts';
 import type { BadPage } from './check-file.ts';
@@ -44,6 +44,8 @@ function parsePage(text: string, block: number, { blockSize }: PageLayout) {
   return { state: pageState(page, block), lsn: pageLsn(page) };
 }
 
+const pageLine = new RegExp(`^bytes ([0-9a-f]*)( ${inFile} ?)?(.*)$`);
+
 /** The two lines that the script prints for one page. */
 export function parseSourcePage(
   [times = '', content = '']: readonly string[],
@@ -53,8 +55,13 @@ export function parseSourcePage(
   const [word, changed, born] = times.split(' ');
   if (word !== 'times')
     return times.includes('No such file') ? { kind: 'gone' } : { kind: 'unreadable', reason: times };
-  const page = parsePage(content.replace(/^bytes /, ''), block, layout);
-  if (page === undefined) return { kind: 'beyond-end' };
+  const [, hex = '', present, reason = ''] = pageLine.exec(content) ?? [];
+  const page = parsePage(hex, block, layout);
+  if (page === undefined) {
+    if (present === undefined) return { kind: 'beyond-end' };
+    if (reason.includes('No such file')) return { kind: 'gone' };
+    return { kind: 'unreadable', reason: reason === '' ? 'only a part of the page could be read' : reason };
+  }
   // 0 or - if the birth time is not known.
   const bornS = Number(born) > 0 ? Number(born) : undefined;
   return { kind: 'page', ...page, changedS: Number(changed), bornS };

@@ -66,6 +66,9 @@ export function sizesScript(source: string, paths: readonly string[]): string {
   ].join('\n');
 }
 
+/** The word behind the bytes of a page that the file is long enough for. */
+export const inFile = 'in-file';
+
 /** A page in a file, by its place in the file. */
 export interface PagePlace {
   readonly path: string;
@@ -73,13 +76,21 @@ export interface PagePlace {
   readonly bytes: number;
 }
 
-/** Two lines for each page. */
+/**
+ * Two lines for each page. A word behind the bytes says that the file is as long as the page needs: if bytes are
+ * missing then, they could not be read, and the reason follows. A file may be truncated meanwhile, and od complains of
+ * that, too: its message alone is no proof.
+ */
 export function pagesScript(dataDirectory: string, pages: readonly PagePlace[]): string {
   const look = ({ path, offset, bytes }: PagePlace): string => {
     const file = shellQuote(`${dataDirectory}/${path}`);
     // The times come first: a change between the two is visible in the page.
     return `LC_ALL=C stat -L -c 'times %Y %W' -- ${file} 2>&1
-printf 'bytes '; od -An -v -tx1 -j ${offset} -N ${bytes} ${file} 2>/dev/null | tr -d ' \\n'; echo`;
+printf 'bytes '
+{ e=$({ LC_ALL=C od -An -v -tx1 -j ${offset} -N ${bytes} ${file} | tr -d ' \\n' >&3; } 2>&1); } 3>&1
+s=$(LC_ALL=C stat -L -c %s -- ${file} 2>&1)
+[ "$s" -lt ${offset + bytes} ] 2>/dev/null || printf '%s' " ${inFile} $e" | tr '\\n' ' '
+echo`;
   };
   return pages.map(look).join('\n');
 }
