@@ -53,12 +53,20 @@ export type Leadership =
   /** The Patroni of this host holds the leader's lock, and its time has not run out. */
   { readonly kind: 'leader' } | { readonly kind: 'not-leader'; readonly reason: string };
 
-const statusFields = { database_system_identifier: is.optional(is.text) };
+const statusFields = {
+  database_system_identifier: is.optional(is.text),
+  patroni: is.object({ version: is.text }),
+};
 
-/** The cluster that Patroni says it runs; undefined if it does not say it, as one that has no server yet. */
-function clusterIn(body: string): string | undefined {
+/** Each Patroni names its own version, and its cluster as soon as it has a server. */
+interface Status {
+  readonly cluster: string | undefined;
+}
+
+/** Undefined if it is no status of Patroni: a proxy, or another service at that port, may answer 200 to everything. */
+function statusIn(body: string): Status | undefined {
   try {
-    return checkFields(JSON.parse(body), statusFields).database_system_identifier;
+    return { cluster: checkFields(JSON.parse(body), statusFields).database_system_identifier };
   } catch {
     return undefined;
   }
@@ -77,9 +85,15 @@ export async function askLeadership(
         kind: 'not-leader',
         reason: `Patroni here does not hold the leader's lock (it answers ${status})`,
       };
-    const other = clusterIn(body);
-    if (other === undefined || other === systemIdentifier) return { kind: 'leader' };
-    return { kind: 'not-leader', reason: `the Patroni at ${url} runs another cluster (${other})` };
+    const found = statusIn(body);
+    if (found === undefined)
+      return {
+        kind: 'not-leader',
+        reason: `what answers at ${url} is not Patroni: patroni_url is to be the REST API of this host's own Patroni`,
+      };
+    const { cluster = systemIdentifier } = found;
+    if (cluster === systemIdentifier) return { kind: 'leader' };
+    return { kind: 'not-leader', reason: `the Patroni at ${url} runs another cluster (${cluster})` };
   } catch (error) {
     return {
       kind: 'not-leader',

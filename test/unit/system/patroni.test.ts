@@ -45,19 +45,28 @@ async function nobody(): Promise<string> {
 
 const cluster = '7000000000000000001';
 const long = 60_000;
+/** The part of every status, of each release of Patroni. */
+const patroniStatus = { role: 'primary', patroni: { version: '3.0.2', scope: 'main' } };
 
 describe("whether this host holds the leader's lock", () => {
   test.each([
-    [
-      'the leader of this cluster',
-      200,
-      JSON.stringify({ role: 'master', database_system_identifier: cluster }),
-    ],
-    ['a leader that does not name its cluster', 200, JSON.stringify({ role: 'primary' })],
-    ['a leader with an answer that is no JSON', 200, 'yes'],
-  ])('%s: yes', async (_, status, body) => {
-    const url = await patroni({ '/primary': [status, body] });
+    ['the leader of this cluster', { ...patroniStatus, database_system_identifier: cluster }],
+    ['a leader that does not name its cluster', patroniStatus],
+  ])('%s: yes', async (_, status) => {
+    const url = await patroni({ '/primary': [200, JSON.stringify(status)] });
     expect(await askLeadership(url, cluster, long)).toEqual({ kind: 'leader' });
+  });
+
+  test.each([
+    ['no JSON', 'yes'],
+    ['JSON of another service', JSON.stringify({ status: 'ok' })],
+    ['nothing', ''],
+    ['no object', 'null'],
+  ])('200 with %s, as from a proxy that answers everything: no', async (_, body) => {
+    const url = await patroni({ '/primary': [200, body] });
+    const answer = await askLeadership(url, cluster, long);
+    expect(answer.kind).toBe('not-leader');
+    expect(JSON.stringify(answer)).toContain('is not Patroni');
   });
 
   test('a replica: no', async () => {
@@ -69,7 +78,9 @@ describe("whether this host holds the leader's lock", () => {
   });
 
   test('the leader of another cluster: no', async () => {
-    const url = await patroni({ '/primary': [200, JSON.stringify({ database_system_identifier: '7' })] });
+    const url = await patroni({
+      '/primary': [200, JSON.stringify({ ...patroniStatus, database_system_identifier: '7' })],
+    });
     const { kind, reason } = (await askLeadership(url, cluster, long)) as { kind: string; reason: string };
     expect([kind, reason]).toEqual(['not-leader', expect.stringContaining('runs another cluster (7)')]);
   });
