@@ -35,6 +35,11 @@ export function promotingAction({
   return calledAs ?? '-F999';
 }
 
+/** A drill recovers its copy without questions: a failover's hints about --force do not apply to it. */
+export function takesForce({ calledAs }: Pick<StandbyDeps, 'calledAs'>): boolean {
+  return calledAs !== '--drill';
+}
+
 /** The options of the command line beside the action itself. */
 export interface ActionOptions {
   readonly dryRun: boolean;

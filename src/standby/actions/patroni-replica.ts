@@ -11,7 +11,7 @@ import type { ActionOptions, BackupOptions, StandbyDeps } from '../deps.ts';
 import { hasRecord } from '../host/backup-record/record.ts';
 import type { ReplicaCall } from '../patroni/replica-call.ts';
 import { readDataDirectory, refuseIncompleteCopy } from '../server/data-directory.ts';
-import type { Force } from '../steps/force.ts';
+import type { Answered } from '../steps/force.ts';
 
 /** The actions that it takes the steps of. */
 export interface ReplicaActions {
@@ -23,7 +23,11 @@ export interface ReplicaActions {
  * Patroni has decided that the server here is replaced: without keep_data it would have removed the directory. That it was
  * killed, or was a leader once, is no objection then.
  */
-const force: Force = { kind: 'named', names: ['crashed', 'unfinished-failover'] };
+const force: Answered = {
+  kind: 'answered',
+  by: '--patroni-replica',
+  names: ['crashed', 'unfinished-failover'],
+};
 
 /** A connection that breaks, or a leader that changes, must not cost what was copied: Patroni removes it if we fail. */
 const attempts = 4;

@@ -29,7 +29,7 @@ import { readDataDirectory } from '../server/data-directory.ts';
 import { notStartedHere } from '../server/local-server.ts';
 import type { Server } from '../server/server.ts';
 import { perform } from '../steps/carry-out.ts';
-import { noForce } from '../steps/force.ts';
+import { type Answered, noForce } from '../steps/force.ts';
 import { refuseOn } from '../steps/objections.ts';
 
 /** The actions that end the way of a base backup. */
@@ -49,10 +49,18 @@ interface Rejoin {
 }
 
 /** The objections of -B to a server that was not shut down: the WAL that is only here was offered to the new primary. */
-const answered = { kind: 'named', names: ['crashed', 'unfinished-failover'] } as const;
+function answersFor({ host, port }: Address): Answered {
+  return {
+    kind: 'answered',
+    by: '--rejoin',
+    names: ['crashed', 'unfinished-failover'],
+    otherwise: (name) =>
+      `--rejoin cannot overrule it. By hand: with master_public_ip: ${host} and port: ${port} in the INI file, cmd_standby -C FILE -B --force=${name}, then -S.`,
+  };
+}
 
-function backupOptions(dryRun: boolean): BackupOptions {
-  return { dryRun, force: answered, verify: false, json: false };
+function backupOptions({ address }: FollowRequest, dryRun: boolean): BackupOptions {
+  return { dryRun, force: answersFor(address), verify: false, json: false };
 }
 
 async function seeItFollow({ deps, request }: Rejoin): Promise<number> {
@@ -82,7 +90,7 @@ async function byBaseBackup(rejoin: Rejoin): Promise<number> {
   const actions = await load();
   await changeIni(deps, request.address);
   const there = toward(deps, request.address);
-  const made = await afterChanges(() => actions.baseBackup(there, backupOptions(false)));
+  const made = await afterChanges(() => actions.baseBackup(there, backupOptions(request, false)));
   if (made !== 0) return made;
   const started = await afterChanges(() => actions.startStandby(there, { dryRun: false, force: noForce }));
   return started === 0 ? seeItFollow(rejoin) : started;
@@ -96,7 +104,7 @@ async function checkBaseBackup({ deps, options, request, load }: Rejoin): Promis
         deps.log.debug(line);
       };
   const { baseBackup } = await load();
-  await baseBackup({ ...toward(deps, request.address), report }, backupOptions(true));
+  await baseBackup({ ...toward(deps, request.address), report }, backupOptions(request, true));
 }
 
 function reportOffered({ report }: StandbyDeps, host: string, offered: Offered | undefined): void {

@@ -31,17 +31,35 @@ export const forceNames = {
 
 export type ForceName = keyof typeof forceNames;
 
-/** The set of objections that the operator overrules. */
+/** The set of objections that are overruled. */
 export type Force =
   | { readonly kind: 'none' }
   | { readonly kind: 'all' }
-  | { readonly kind: 'named'; readonly names: readonly ForceName[] };
+  | { readonly kind: 'named'; readonly names: readonly ForceName[] }
+  | Answered;
+
+/** The answers of an action that takes the steps of another one, and has no `--force` itself: hints must not offer that. */
+export interface Answered {
+  readonly kind: 'answered';
+  readonly names: readonly ForceName[];
+  readonly by: '--rejoin' | '--drill' | '--patroni-replica';
+  /** How the operator overrules an objection, as a sentence; undefined if nobody can, or need. */
+  readonly otherwise?: (name: ForceName) => string;
+}
 
 export const noForce: Force = { kind: 'none' };
 export const fullForce: Force = { kind: 'all' };
 
 export function overrules(force: Force, name: ForceName): boolean {
-  return force.kind === 'all' || (force.kind === 'named' && force.names.includes(name));
+  switch (force.kind) {
+    case 'none':
+      return false;
+    case 'all':
+      return true;
+    case 'named':
+    case 'answered':
+      return force.names.includes(name);
+  }
 }
 
 function isForceName(text: string): text is ForceName {

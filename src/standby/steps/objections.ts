@@ -63,16 +63,18 @@ export function isOverruled({ name }: Objection, force: Force): boolean {
 }
 
 /** How to solve an objection: by its remedy, or by overruling it by its name. */
-function wayOut({ name, hint, cost }: Objection): string | undefined {
+function wayOut({ name, hint, cost }: Objection, force: Force): string | undefined {
   if (name === undefined) return hint;
   const price = cost === undefined ? '' : `: ${cost}`;
-  return [hint, `--force=${name} continues anyway${price}.`].filter(Boolean).join(' ');
+  const overruling =
+    force.kind === 'answered' ? force.otherwise?.(name) : `--force=${name} continues anyway${price}.`;
+  return [hint, overruling].filter(Boolean).join(' ');
 }
 
 const untouched = 'nothing was changed';
 
-function describe(objection: Objection): string {
-  return `- ${objection.message}. ${wayOut(objection) ?? ''}`.trimEnd();
+function describe(objection: Objection, force: Force): string {
+  return `- ${objection.message}. ${wayOut(objection, force) ?? ''}`.trimEnd();
 }
 
 /** Refuses if there are objections that are not overruled; names all of them at once. */
@@ -80,8 +82,11 @@ export function refuseOn(objections: readonly Objection[], force: Force): void {
   const [first, ...others] = objections.filter((objection) => !isOverruled(objection, force));
   if (first === undefined) return;
   throw refusal(first.message.endsWith(untouched) ? first.message : `${first.message}; ${untouched}`, {
-    detail: others.length === 0 ? undefined : ['also:', ...others.map(describe)].join('\n'),
-    hint: wayOut(first),
+    detail:
+      others.length === 0
+        ? undefined
+        : ['also:', ...others.map((other) => describe(other, force))].join('\n'),
+    hint: wayOut(first, force),
   });
 }
 
@@ -94,9 +99,8 @@ export function sayOverruled(
   for (const objection of objections) {
     if (!isOverruled(objection, force)) continue;
     const { name, message, cost } = objection;
-    log.warning(
-      `${message}; continuing anyway (--force=${name ?? ''})${cost === undefined ? '' : `: ${cost}`}`,
-    );
+    const by = force.kind === 'answered' ? force.by : `--force=${name ?? ''}`;
+    log.warning(`${message}; continuing anyway (${by})${cost === undefined ? '' : `: ${cost}`}`);
   }
 }
 

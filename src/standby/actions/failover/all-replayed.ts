@@ -5,7 +5,7 @@ import { formatLsn, nameOf, segmentNumber } from '../../../postgres/lsn.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
 import { readHistory } from '../../archive/contents.ts';
 import type { ArchivedEnd } from '../../archive/replay-check.ts';
-import { promotingAction } from '../../deps.ts';
+import { promotingAction, takesForce } from '../../deps.ts';
 import type { Server } from '../../server/server.ts';
 import type { ArchiveEnd } from './report.ts';
 
@@ -116,6 +116,8 @@ export async function seeAllReplayed(
   }
   throw new PitrError(said, {
     detail: `It is open on timeline ${timeline}, which begins at ${missing.openedAt}; transactions in the WAL after that are missing. action_failover has not been run.`,
-    hint: `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To continue with the server as it is: ${promotingAction(deps)} --force=replay.`,
+    hint: takesForce(deps)
+      ? `Keep clients away, and keep "${deps.settings.archivedir}": -F999 on the base backup or on another standby, with a copy of that directory, replays all of it. To continue with the server as it is: ${promotingAction(deps)} --force=replay.`
+      : 'A failover of this standby would lose the same WAL. The server log shows why it was not replayed: get that WAL, or make a new base backup (-B).',
   });
 }

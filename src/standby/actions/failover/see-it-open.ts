@@ -1,6 +1,6 @@
 import { PitrError, refusal } from '../../../errors.ts';
 import { formatLsn } from '../../../postgres/lsn.ts';
-import { promotingAction } from '../../deps.ts';
+import { promotingAction, takesForce } from '../../deps.ts';
 import { restoreTrouble } from '../../recovery/guard.ts';
 import { mustReach, timeSinceFirst } from '../../server/reach.ts';
 import type { Server } from '../../server/server.ts';
@@ -28,9 +28,13 @@ export async function seeArchiveReplayed(
       (state.kind === 'recovering' && state.replayed !== undefined && state.replayed >= lsn),
     (detail) => {
       const message = `the standby does not replay the archive to its end, LSN ${formatLsn(lsn)} in ${last}`;
+      const { deps } = run.server;
+      const overruling = takesForce(deps)
+        ? ' --force=replay promotes without the WAL that it does not replay.'
+        : '';
       const explanation = {
         detail,
-        hint: `It has not been promoted. The server log shows the reason. Correct it, then run ${promotingAction(run.server.deps)} again. --force=replay promotes without the WAL that it does not replay.`,
+        hint: `It has not been promoted. The server log shows the reason. Correct it, then run ${promotingAction(deps)} again.${overruling}`,
       };
       return isFirst
         ? refusal(`${message}; nothing was changed`, explanation)
@@ -48,9 +52,12 @@ async function explainNotOpen({ pgdata, deps }: Server, detail: string): Promise
       hint: `The server log shows the reason. Correct it, then run ${action} again.`,
     });
   }
+  const overruling = takesForce(deps)
+    ? ` If it cannot be corrected: ${action} --force=replay opens the server without the WAL from there on.`
+    : '';
   return new PitrError(`the server has not opened, because it cannot read the archive: ${trouble}`, {
     detail,
-    hint: `Nothing is lost. Correct that, then run ${action} again. If it cannot be corrected: ${action} --force=replay opens the server without the WAL from there on.`,
+    hint: `Nothing is lost. Correct that, then run ${action} again.${overruling}`,
   });
 }
 

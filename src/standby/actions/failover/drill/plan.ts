@@ -2,13 +2,16 @@
 import { isRehearsed } from '../../../recovery/phases.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import { nobodyAsked } from '../../../siblings/observe.ts';
-import { noForce } from '../../../steps/force.ts';
+import type { Answered } from '../../../steps/force.ts';
 import type { FailoverFacts, LocalFacts } from '../facts.ts';
 import { phaseOf } from '../phases.ts';
 import { planFailover } from '../plan.ts';
 import type { RecoveryFacts } from '../point-in-time/facts.ts';
 import { planRecovery } from '../point-in-time/plan.ts';
 import type { RecoveryStep } from '../point-in-time/steps.ts';
+
+/** Nobody needs a copy that would have to be forced: what the drill refuses is its result. */
+const notAsked: Answered = { kind: 'answered', by: '--drill', names: [] };
 
 /** A step that concerns other hosts, the site, or WAL that the copy has for itself alone is left out. */
 function isInDrill(step: RecoveryStep): boolean {
@@ -21,7 +24,7 @@ export function rehearsed(here: LocalFacts): FailoverFacts {
     ...here,
     liveness: { kind: 'dead', unsent: undefined, warnings: [] },
     siblings: nobodyAsked,
-    force: noForce,
+    force: notAsked,
     takesRole: false,
     fence: { kind: 'none' },
   };

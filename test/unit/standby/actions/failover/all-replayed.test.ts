@@ -82,8 +82,9 @@ describe('after the opening of the server', () => {
   });
 
   const warnings: string[] = [];
-  function see(timeline: number, isAccepted: boolean) {
+  function see(timeline: number, isAccepted: boolean, calledAs?: '--drill') {
     const deps = {
+      calledAs,
       settings: { archivedir: '/a', pgdata },
       log: { warning: (line: string) => warnings.push(line) },
     } as unknown as StandbyDeps;
@@ -100,6 +101,13 @@ describe('after the opening of the server', () => {
     });
     expect(await see(2, true)).toMatchObject({ kind: 'missed' });
     expect(warnings.splice(0)).toEqual([expect.stringContaining('(2) were not replayed; continuing anyway')]);
+  });
+
+  test('a drill whose copy opened too early offers no --force, because it takes none', async () => {
+    writeFileSync(join(pgdata, 'pg_wal', '00000002.history'), '1\t0/7000000\tno recovery target specified\n');
+    await expect(see(2, false, '--drill')).rejects.toMatchObject({
+      hint: expect.not.stringContaining('--force') as string,
+    });
   });
 
   test('all WAL counts as replayed if the new timeline begins after the end of the archive', async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { PitrError } from '../../../../../../src/errors.ts';
 import { planRehearsal, rehearsed } from '../../../../../../src/standby/actions/failover/drill/plan.ts';
 import { phaseOf } from '../../../../../../src/standby/actions/failover/phases.ts';
 import { planFailover } from '../../../../../../src/standby/actions/failover/plan.ts';
@@ -37,4 +38,15 @@ test('the phases come in their order', () => {
   const order = ['start', 'replay', 'promotion', 'completion'];
   const places = phases.map((phase) => order.indexOf(phase));
   expect(places).toEqual([...places].sort((a, b) => a - b));
+});
+
+test('what -F999 would ask --force for is refused without it, because a drill takes none', () => {
+  const facts = rehearsed({ ...copy('15'), archive: { kind: 'unusable', reason: 'it is empty' } });
+  let hint: string | undefined;
+  try {
+    planRehearsal(facts);
+  } catch (error) {
+    ({ hint } = error as PitrError);
+  }
+  expect(hint).toBe('Mount or repair archivedir.');
 });
