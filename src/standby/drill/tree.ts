@@ -1,8 +1,8 @@
 /** The files of the standby that a drill copies, by the rules of a base backup. */
-import { type Dirent, statSync } from 'node:fs';
+import { type Dirent, type Stats, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PitrError } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import type { CopyRules } from '../host/copy-rules.ts';
 
@@ -36,6 +36,16 @@ export async function entriesOf(directory: string): Promise<readonly Dirent[]> {
   }
 }
 
+/** Undefined if nothing is there any more, or a link leads nowhere: that is so of links in a circle as well. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (systemErrorCode(error) === 'ELOOP') return undefined;
+    throw new PitrError(`cannot look at "${path}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
 async function walk(
   root: string,
   rules: Pick<CopyRules, 'isCopied' | 'linksLeftAlone'>,
@@ -49,7 +59,7 @@ async function walk(
     const inner = path === '' ? entry.name : `${path}/${entry.name}`;
     if (!rules.isCopied(inner) || (entry.isSymbolicLink() && rules.linksLeftAlone.includes(path))) continue;
     // A link is followed: what it leads to becomes part of the copy.
-    const seen = statSync(join(root, inner), { throwIfNoEntry: false });
+    const seen = lookAt(join(root, inner));
     if (seen?.isDirectory() === true) {
       found.directories.push(inner);
       await walk(root, rules, inner, found, signal);
