@@ -92,9 +92,31 @@ function checkedLabel(label: string): string {
   });
 }
 
+/** The application_name of a session from the start of its backup on: nothing else shows that it has one. */
+const backupSession = 'pitrtools base backup';
+
 /** One row: where the backup starts. `fast` asks for a checkpoint at once, not spread over minutes. */
-export function startBackupSql(schema: string, label: string, fast: boolean): string {
-  return `SELECT ${sqlIdentifier(schema)}.cmd_pg_start_backup(${sqlLiteral(checkedLabel(label))}, ${fast})`;
+export function startBackupSql(
+  { backupApi }: Capabilities,
+  schema: string,
+  label: string,
+  fast: boolean,
+): string {
+  const start = `SELECT ${sqlIdentifier(schema)}.cmd_pg_start_backup(${sqlLiteral(checkedLabel(label))}, ${fast})`;
+  if (backupApi === 'exclusive') return start;
+  return `${start} WHERE set_config('application_name', ${sqlLiteral(backupSession)}, false) <> ''`;
+}
+
+/**
+ * How many backups end with their sessions if the server is stopped: those of pg_basebackup and of `startBackupSql`. A
+ * session of ours runs a statement every few seconds: one that has not was left by a connection that broke.
+ */
+export function runningBackupsSql({ backupApi }: Capabilities): string {
+  const streamed = "(SELECT count(*) FROM pg_stat_replication WHERE state = 'backup')";
+  if (backupApi === 'exclusive') return `SELECT ${streamed}::int AS backups`;
+  const lives = "(state <> 'idle' OR state_change > clock_timestamp() - interval '1 minute')";
+  const ours = `(SELECT count(*) FROM pg_stat_activity WHERE application_name = ${sqlLiteral(backupSession)} AND ${lives})`;
+  return `SELECT (${streamed} + ${ours})::int AS backups`;
 }
 
 /**

@@ -116,11 +116,11 @@ const statements: Readonly<Record<string, Statement>> = {
   'installed-helpers': plain(() => installedHelpersSql),
   'data-directories': withWords([schema], (_none, name = '') => dataDirectoriesSql(name)),
   'data-directory': withWords([schema], (_none, name = '') => dataDirectorySql(name)),
-  'start-backup-fast': withWords([schema, label], (_none, name = '', text = '') =>
-    startBackupSql(name, text, true),
+  'start-backup-fast': withWords([schema, label], (capabilities, name = '', text = '') =>
+    startBackupSql(capabilities, name, text, true),
   ),
-  'start-backup-spread': withWords([schema, label], (_none, name = '', text = '') =>
-    startBackupSql(name, text, false),
+  'start-backup-spread': withWords([schema, label], (capabilities, name = '', text = '') =>
+    startBackupSql(capabilities, name, text, false),
   ),
   'stop-backup': withWords([schema, label], (_none, name = '', text = '') => stopBackupSql(name, text)),
   'sessions-naming': withWords([label], (_none, text = '') => sessionsNamingSql(text)),

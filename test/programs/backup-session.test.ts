@@ -68,7 +68,7 @@ describe.each(failureMajors())('the sessions of cmd_standby on PostgreSQL %i', (
     const running = world.startStandby(standby, ['-B']);
     await eventually(() => isCopying(standby));
     await primary.sql(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pitrtools'",
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pitrtools%'",
     );
     const failed = await running.finished;
     expectExit(failed, 1);

@@ -13,6 +13,7 @@ import {
   parseStoppedBackup,
   parseTablespaces,
   parseWalPosition,
+  runningBackupsSql,
   type SqlRow,
   startBackupSql,
   startExclusiveBackupSql,
@@ -102,7 +103,9 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   test('begin and end a backup with a label', async () => {
     const label = "cmd_standby it's 4711";
     await primary.withSession(async (client) => {
-      const begun = await query(client, startBackupSql('public', label, true));
+      const begun = await query(client, startBackupSql(capabilities, 'public', label, true));
+      // A switchover must see that it would end this one.
+      expect(await rows(primary, runningBackupsSql(capabilities))).toEqual([['1']]);
       const stopped = parseStoppedBackup(await query(client, stopBackupSql('public', label)));
       const written = parseBackupLabel(stopped?.labelFile ?? '', 'backup_label');
       expect(written).toMatchObject({ label, startSegment: { timeline: 1 }, stop: undefined });
@@ -113,7 +116,8 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   });
 
   test('leave no backup behind when the session ends', async () => {
-    await primary.sql(startBackupSql('public', 'abandoned', true));
+    expect(await rows(primary, runningBackupsSql(capabilities))).toEqual([['0']]);
+    await primary.sql(startBackupSql(capabilities, 'public', 'abandoned', true));
     await expect(primary.sql(stopBackupSql('public', 'abandoned'))).rejects.toThrow(
       /backup is not in progress/,
     );
@@ -147,7 +151,7 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   test.runIf(capabilities.canExclusive)('of 9.2 to 9.5 end a backup only by its own label', async () => {
     await primary.psqlFile(checkout('scripts', 'cmd_standby.92.sql'));
     try {
-      await primary.sql(startBackupSql('public', "mine's", true));
+      await primary.sql(startBackupSql(capabilities, 'public', "mine's", true));
       expect(parseStoppedBackup(await rows(primary, stopBackupSql('public', 'mine')))).toBeUndefined();
       const stopped = parseStoppedBackup(await rows(primary, stopBackupSql('public', "mine's")));
       expect(stopped).toMatchObject({ labelFile: undefined, tablespaceMap: undefined });
@@ -178,16 +182,21 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
   test('work for a role that is not a superuser, with the grants of the documentation', async () => {
     await primary.sql('CREATE ROLE helper LOGIN');
     await expect(rowsAs(primary, 'helper', dataDirectoriesSql('public'))).rejects.toThrow(/data_directory/);
-    await expect(rowsAs(primary, 'helper', startBackupSql('public', 'a', true))).rejects.toThrow(
-      /permission denied/,
-    );
+    await expect(
+      rowsAs(primary, 'helper', startBackupSql(capabilities, 'public', 'a', true)),
+    ).rejects.toThrow(/permission denied/);
     await primary.sql(documentedGrants(major).replaceAll('pitrtools', 'helper'));
     expect(await rowsAs(primary, 'helper', dataDirectoriesSql('public'))).toEqual([
       [primary.pgdata],
       [tablespace],
     ]);
     expect(
-      await rowsAs(primary, 'helper', startBackupSql('public', 'a', true), stopBackupSql('public', 'a')),
+      await rowsAs(
+        primary,
+        'helper',
+        startBackupSql(capabilities, 'public', 'a', true),
+        stopBackupSql('public', 'a'),
+      ),
     ).toHaveLength(1);
     expect(await rowsAs(primary, 'helper', writeWalRecordSql, switchWalSql(capabilities))).toHaveLength(1);
     const checkpoint = rowsAs(primary, 'helper', checkpointSql);

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { runningBackupsSql } from '../../postgres/backup-sql.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';
 import type { LocalSql } from '../../system/local-sql.ts';
@@ -30,13 +31,14 @@ interface Asked {
 async function ask(sql: LocalSql, capabilities: Capabilities): Promise<Asked> {
   const slots = await listSlots(sql, capabilities);
   const [row] = await sql(
-    "SELECT current_setting('synchronous_standby_names') AS names, (SELECT setting FROM pg_settings WHERE name = 'sync_replication_slots') AS syncs, (SELECT count(*)::int FROM pg_stat_replication WHERE state = 'backup') AS backups",
+    "SELECT current_setting('synchronous_standby_names') AS names, (SELECT setting FROM pg_settings WHERE name = 'sync_replication_slots') AS syncs",
   );
+  const [running] = await sql(runningBackupsSql(capabilities));
   return {
     slots,
     ...(typeof row?.['syncs'] === 'string' ? { syncsSlots: row['syncs'] === 'on' } : {}),
     synchronousStandbyNames: String(row?.['names']),
-    runningBackups: Number(row?.['backups']),
+    runningBackups: Number(running?.['backups']),
   };
 }
 
@@ -75,7 +77,7 @@ async function listProblems(
     }),
     ...when(runningBackups > 0, {
       message: 'a base backup of the primary is running, and would be ended',
-      hint: 'Wait for its end.',
+      hint: 'Wait for its end, or end it where it was begun.',
     }),
   ];
 }

@@ -24,17 +24,22 @@ import { parseVersion } from '../../../src/postgres/version.ts';
 const of = (major: string) => capabilitiesOf(parseVersion(major));
 
 describe('the SQL that begins and ends a backup', () => {
-  test('is called in the same way on every release', () => {
-    expect(startBackupSql('public', "cmd_standby it's 1", true)).toBe(
-      `SELECT "public".cmd_pg_start_backup('cmd_standby it''s 1', true)`,
-    );
+  test('is called in the same way on every release, and names a session that a backup ends with', () => {
+    const call = `SELECT "public".cmd_pg_start_backup('cmd_standby it''s 1', true)`;
+    const named = ` WHERE set_config('application_name', 'pitrtools base backup', false) <> ''`;
+    for (const major of ['8.4', '9.0', '9.5', '9.6', '14', '15', '18'])
+      expect(startBackupSql(of(major), 'public', "cmd_standby it's 1", true)).toBe(
+        ['8.4', '9.0', '9.5'].includes(major) ? call : call + named,
+      );
     expect(stopBackupSql('public', 'l 1')).toBe(
       `SELECT lsn, labelfile, spcmapfile FROM "public".cmd_pg_stop_backup('l 1')`,
     );
   });
 
   test.each(['', 'two\nlines', 'schön', 'x'.repeat(201)])('is not used with a label such as %j', (label) => {
-    expect(() => startBackupSql('public', label, true)).toThrow('not usable as the label of a backup');
+    expect(() => startBackupSql(of('9.5'), 'public', label, true)).toThrow(
+      'not usable as the label of a backup',
+    );
     expect(() => stopBackupSql('public', label)).toThrow('not usable as the label of a backup');
   });
 
@@ -149,7 +154,7 @@ describe('the helper functions', () => {
   test('are called in the schema that contains all of them, whichever that is', () => {
     const found = findHelpers([...rows('public', all.slice(2)), ...rows('Backup "1"', all)]);
     expect(found).toEqual({ kind: 'found', schema: 'Backup "1"' });
-    expect(startBackupSql('Backup "1"', 'l', false)).toBe(
+    expect(startBackupSql(of('9.5'), 'Backup "1"', 'l', false)).toBe(
       `SELECT "Backup ""1""".cmd_pg_start_backup('l', false)`,
     );
   });

@@ -61,7 +61,7 @@ export async function startBackup(context: BackupContext, state: Progress): Prom
   context.onEvent({ kind: 'phase', phase: 'checkpoint' });
   const startTime = await askClock(primary.query);
   const isFast = deps.settings.basebackup_checkpoint === 'fast';
-  const start = startBackupSql(helperSchemaOf(primary), facts.label, isFast);
+  const start = startBackupSql(primary.facts.capabilities, helperSchemaOf(primary), facts.label, isFast);
   if (primary.facts.capabilities.backupApi === 'exclusive') {
     // If a run was killed during the checkpoint of its start, its backup has no label yet, and nothing would end it later.
     if (facts.notedBackup !== undefined) await abandonStart(context, facts.notedBackup, deps.pause);
