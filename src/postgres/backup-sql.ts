@@ -178,14 +178,17 @@ export function startExclusiveBackupSql(capabilities: Capabilities, label: strin
   return `SELECT pg_start_backup(${sqlLiteral(checkedLabel(label))}, ${fast})`;
 }
 
-/** Ends the exclusive backup with this label and returns its end; no row if there is no such backup. */
+/**
+ * Ends the exclusive backup with this label and returns its end; no row if there is no such backup. All is in
+ * parentheses: psql runs what it has when its input ends, and no part of the statement may end another backup.
+ */
 export function stopExclusiveBackupSql(capabilities: Capabilities, label: string): string {
   requireExclusive(capabilities);
   const line = sqlLiteral(`LABEL: ${checkedLabel(label)}`);
   return (
-    'SELECT pg_stop_backup() WHERE CASE ' +
+    'SELECT * FROM (SELECT pg_stop_backup() WHERE CASE ' +
     "WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) " +
-    `THEN ${line} = ANY (string_to_array(${readLabelFile(capabilities)}, E'\\n')) ELSE false END`
+    `THEN ${line} = ANY (string_to_array(${readLabelFile(capabilities)}, E'\\n')) ELSE false END) AS ours`
   );
 }
 

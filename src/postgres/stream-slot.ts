@@ -134,9 +134,21 @@ export function makeSlotSql({ slotReservesAtOnce }: Capabilities, name: string):
   return `SELECT pg_create_physical_replication_slot(${sqlLiteral(name)}${slotReservesAtOnce ? ', true' : ''})`;
 }
 
+/**
+ * All is in parentheses: psql runs what it has when its input ends, and a statement that was cut off before its
+ * condition would drop every slot.
+ */
+function dropWhere(condition: string): string {
+  return `SELECT * FROM (SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE ${condition}) AS ours`;
+}
+
+function isIdle(name: string): string {
+  return `slot_name = ${sqlLiteral(name)} AND NOT active`;
+}
+
 /** A slot that is gone already, or in use, stays as it is. */
 export function dropSlotSql(name: string): string {
-  return `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = ${sqlLiteral(name)} AND NOT active`;
+  return dropWhere(isIdle(name));
 }
 
 /** One row: from where the slot keeps WAL; empty if it keeps none. No row if there is no such slot. */
@@ -146,7 +158,7 @@ export function slotLsnSql(name: string): string {
 
 /** @param lsn where it stood when it was made: a standby that streams moves it */
 export function dropUntouchedSlotSql(name: string, lsn: string): string {
-  return `${dropSlotSql(name)} AND coalesce(restart_lsn::text, '') = ${sqlLiteral(lsn)}`;
+  return dropWhere(`${isIdle(name)} AND coalesce(restart_lsn::text, '') = ${sqlLiteral(lsn)}`);
 }
 
 /** To type. */

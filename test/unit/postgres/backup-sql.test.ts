@@ -64,10 +64,10 @@ describe('the SQL that begins and ends a backup', () => {
 describe('an exclusive backup', () => {
   test('ends only by its own label', () => {
     expect(stopExclusiveBackupSql(of('8.4'), 'a')).toMatchInlineSnapshot(
-      `"SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: a' = ANY (string_to_array(pg_read_file('backup_label', 0, 100000), E'\\n')) ELSE false END"`,
+      `"SELECT * FROM (SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: a' = ANY (string_to_array(pg_read_file('backup_label', 0, 100000), E'\\n')) ELSE false END) AS ours"`,
     );
     expect(stopExclusiveBackupSql(of('14'), 'a')).toMatchInlineSnapshot(
-      `"SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: a' = ANY (string_to_array(pg_read_file('backup_label'), E'\\n')) ELSE false END"`,
+      `"SELECT * FROM (SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: a' = ANY (string_to_array(pg_read_file('backup_label'), E'\\n')) ELSE false END) AS ours"`,
     );
     expect(startExclusiveBackupSql(of('14'), 'a', true)).toBe("SELECT pg_start_backup('a', true)");
     expect(startExclusiveBackupSql(of('8.4'), 'a', false)).toBe("SELECT pg_start_backup('a', false)");

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../src/postgres/capabilities.ts';
 import { nameStatement, readStatement, statementsOf } from '../../../src/postgres/statements.ts';
 import { parseVersion } from '../../../src/postgres/version.ts';
@@ -51,7 +51,7 @@ test.each([
   ['COPY t TO PROGRAM $$id$$'],
   ["SELECT pg_read_file('/etc/passwd')"],
   [
-    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'of_another' AND NOT active",
+    "SELECT * FROM (SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'of_another' AND NOT active) AS ours",
   ],
   ['SELECT lsn, labelfile, spcmapfile FROM "public".cmd_pg_stop_backup(\'of another tool\')'],
 ])('%s is none of them', (sql) => {
@@ -77,5 +77,30 @@ test.each([
   expect(readStatement({ name, words }, capabilitiesOf(parseVersion('18')))).toMatchObject({
     kind: 'refused',
     reason: expect.stringContaining(reason) as unknown,
+  });
+});
+
+/** Whether a server would carry this out: it has no open quote or parenthesis, and does not end with a word that wants more. */
+function isWhole(sql: string): boolean {
+  const bare = sql.replaceAll(/'[^']*'/g, '0').trim();
+  const opened = bare.split('(').length - bare.split(')').length;
+  return !bare.includes("'") && opened === 0 && !/\b(?:FROM|WHERE|AND|OR|NOT|SELECT|AS|=)$/i.test(bare);
+}
+
+describe('a statement that is cut off, because the connection was lost, and which psql carries out as far as it came', () => {
+  test.each(['9.4', '9.6', '14', '18'])('ends no backup and drops no slot of another one (%s)', (release) => {
+    const all = statementsOf(release, (what, index) => `${what}-${index}`);
+    const does = /pg_stop_backup\(\)|pg_drop_replication_slot\(/;
+    const harmful = all.filter(({ sql }) => does.test(sql));
+    expect(harmful.length).toBeGreaterThan(0);
+    for (const { sql, words } of harmful)
+      for (let end = 1; end < sql.length; end += 1) {
+        const cut = sql.slice(0, end);
+        if (does.test(cut) && isWhole(cut))
+          expect(
+            words.some((word) => cut.includes(word)),
+            cut,
+          ).toBe(true);
+      }
   });
 });

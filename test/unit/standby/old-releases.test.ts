@@ -79,8 +79,8 @@ test('the primary gets only known SQL beside the helper functions', async () => 
   `);
   expect(await byRelease((of) => stopExclusiveBackupSql(of, 'pitrtools b 1'))).toMatchInlineSnapshot(`
     [
-      "8.4: SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: pitrtools b 1' = ANY (string_to_array(pg_read_file('backup_label', 0, 100000), E'\\n')) ELSE false END",
-      "9.1: SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: pitrtools b 1' = ANY (string_to_array(pg_read_file('backup_label'), E'\\n')) ELSE false END",
+      "8.4: SELECT * FROM (SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: pitrtools b 1' = ANY (string_to_array(pg_read_file('backup_label', 0, 100000), E'\\n')) ELSE false END) AS ours",
+      "9.1: SELECT * FROM (SELECT pg_stop_backup() WHERE CASE WHEN 'backup_label' IN (SELECT pg_ls_dir('.')) THEN 'LABEL: pitrtools b 1' = ANY (string_to_array(pg_read_file('backup_label'), E'\\n')) ELSE false END) AS ours",
     ]
   `);
 });
