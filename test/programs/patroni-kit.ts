@@ -26,7 +26,10 @@ export async function patroniOn(
     if (request.url === '/cluster') {
       const members = [{ name: 'leader', role: 'leader', state: 'running', ...leader() }];
       response.writeHead(200).end(JSON.stringify({ members }));
-    } else response.writeHead(api.isLeader ? 200 : 503).end(JSON.stringify({ role: 'replica' }));
+    } else {
+      const status = { role: 'replica', patroni: { version: '3.0.2', scope: 'main' } };
+      response.writeHead(api.isLeader ? 200 : 503).end(JSON.stringify(status));
+    }
   });
   await new Promise<void>((resolve) => server.listen(port, host.address, resolve));
   world.onClose(async () => {
