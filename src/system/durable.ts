@@ -6,6 +6,7 @@ import {
   lstat,
   mkdir,
   open,
+  readdir,
   readFile,
   realpath,
   rename,
@@ -41,6 +42,16 @@ export async function readIfExists(path: string): Promise<Buffer | undefined> {
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw new PitrError(`cannot read "${path}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+/** The names in a directory; none if it does not exist, or another process has removed it. */
+export async function namesIfThere(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw error;
   }
 }
 

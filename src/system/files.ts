@@ -17,7 +17,7 @@ export async function removeFile(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-/** Returns false if another process, such as --cleanup or a delivery that takes its file back, has removed the file. */
+/** Returns false if another process has removed the file or its directory: --cleanup, or who withdraws markers. */
 export async function moveIfThere(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);

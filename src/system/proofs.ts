@@ -1,7 +1,7 @@
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
-import { fsyncPath, systemErrorCode } from './durable.ts';
+import { fsyncPath, namesIfThere } from './durable.ts';
 import type { Log } from './log.ts';
 
 const suffix = '.proof';
@@ -14,15 +14,6 @@ export function proofFileIn(privateDirectory: string, standby: string): string {
   return join(privateDirectory, `${standby}${suffix}`);
 }
 
-async function namesOf(privateDirectory: string): Promise<readonly string[]> {
-  try {
-    return await readdir(privateDirectory);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
-}
-
 /**
  * Ends the proofs of these standbys. It needs no lock and no space, so that archiving never waits for it; a failure is
  * logged, and never thrown. Returns the standbys that had one.
@@ -33,7 +24,7 @@ export async function withdrawProofs(
   isWithdrawn: (standby: string) => boolean,
 ): Promise<readonly string[]> {
   try {
-    const files = (await namesOf(privateDirectory)).filter(
+    const files = (await namesIfThere(privateDirectory)).filter(
       (file) => file.endsWith(suffix) && !file.startsWith('.') && isWithdrawn(file.slice(0, -suffix.length)),
     );
     for (const file of files) await rm(join(privateDirectory, file), { force: true });

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { PitrError } from '../../errors.ts';
 import { describeResult, type RunCommand, succeeded } from '../../system/command.ts';
 import { exists, fsyncPath } from '../../system/durable.ts';
-import { mkdir, removeFile, removeTree, rename, symlink } from '../../system/files.ts';
+import { mkdir, moveIfThere, removeFile, removeTree, rename, symlink } from '../../system/files.ts';
 import {
   type FileIdentity,
   identityOf,
@@ -14,7 +14,7 @@ import {
   type WalFile,
 } from '../wal/wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
-import { findFlaw, isMoved, provesInWriting, writeProof, writtenStampOf } from './written-proof.ts';
+import { findFlaw, provesInWriting, writeProof, writtenStampOf } from './written-proof.ts';
 
 const copyLimitMs = 20_000;
 
@@ -160,7 +160,7 @@ export async function stampConfig(
   await placeLink(source, places.config);
   const flaw = isExact ? await findCoarseness(run, places) : await findFlaw(made, complaint);
   const isStamped = isExact
-    ? await isMoved(made, places.stamp)
+    ? await moveIfThere(made, places.stamp)
     : await writeProof(places, made, writtenStampOf(places), config.identity);
   if (!isStamped) return { isCurrent: false };
   return { isCurrent: await isStill(config), flaw };
@@ -189,7 +189,7 @@ export async function leaveMarkers(
     const { name, path, identity } = file;
     const made = join(stagingDir, basename(path));
     if (await hasTime(made, identity.mtimeNs)) {
-      if (await isMoved(made, join(marks, name.text))) names.push(name.text);
+      if (await moveIfThere(made, join(marks, name.text))) names.push(name.text);
     } else if (await isStill(file)) {
       const found = await findFlaw(made, complaint);
       if (!(await writeProof(places, made, writtenMarkOf(marks, name.text), identity))) continue;

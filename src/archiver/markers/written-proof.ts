@@ -1,23 +1,12 @@
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import { exists, readIfExists, systemErrorCode } from '../../system/durable.ts';
-import { mkdir, removeFile, rename, writePrivately } from '../../system/files.ts';
+import { mkdir, moveIfThere, removeFile, writePrivately } from '../../system/files.ts';
 import type { FileIdentity } from '../wal/wal-file.ts';
 import type { ShipperPlaces } from './places.ts';
 
 function textOf({ device, inode, size, mtimeNs }: FileIdentity): string {
   return `device ${device} inode ${inode} size ${size} mtime ${mtimeNs}\n`;
-}
-
-/** @returns false if the directory in which it was made has been removed: markers are withdrawn at this moment */
-export async function isMoved(from: string, to: string): Promise<boolean> {
-  try {
-    await rename(from, to);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return false;
-    throw error;
-  }
 }
 
 export function writtenStampOf(places: ShipperPlaces): string {
@@ -45,7 +34,7 @@ export async function writeProof(
     throw new PitrError(`cannot write "${made}"`, { detail: messageOf(error), cause: error });
   }
   await mkdir(places.written, { recursive: true, mode: 0o700 });
-  return isMoved(made, path);
+  return moveIfThere(made, path);
 }
 
 /** The reason why a proof has to be written as text. */

@@ -1,19 +1,9 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemErrorCode } from '../../system/durable.ts';
+import { namesIfThere } from '../../system/durable.ts';
 import { removeTree } from '../../system/files.ts';
 import { isProcessAlive } from '../../system/processes.ts';
 import type { Lane } from '../lane/lane.ts';
 import type { Layout } from '../layout.ts';
-
-async function namesIn(directory: string): Promise<readonly string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
-}
 
 function isDead(pid: string | undefined): boolean {
   return pid !== undefined && !isProcessAlive(Number(pid));
@@ -27,7 +17,7 @@ const replacementName = /^\..+\.(\d+)\.tmp$/;
 const queueCopyName = /^\.(\d+)\..+\.tmp$/;
 
 async function deadFilesIn(directory: string, shape: RegExp): Promise<readonly string[]> {
-  const names = await namesIn(directory);
+  const names = await namesIfThere(directory);
   return names.filter((name) => isDead(shape.exec(name)?.[1])).map((name) => join(directory, name));
 }
 

@@ -14,7 +14,7 @@ import {
 } from '../../postgres/left-timeline.ts';
 import type { Histories } from '../../postgres/timelines.ts';
 import { parseWalName, type SegmentName, type WalName } from '../../postgres/wal-name.ts';
-import { fsyncPath, systemErrorCode } from '../../system/durable.ts';
+import { fsyncPath, namesIfThere, systemErrorCode } from '../../system/durable.ts';
 import { moveIfThere, rmdir } from '../../system/files.ts';
 import { readSentinel, type Sentinel, sentinelName, withSentinel } from '../../system/sentinel.ts';
 import type { AnswerOf, ArgumentsOf, Standing } from '../../verbs/verbs.ts';
@@ -113,14 +113,6 @@ async function moveAndSay(
   return moved;
 }
 
-/** A mark that is taken back at the same time removes the directory. */
-async function namesIfThere(directory: string): Promise<readonly string[]> {
-  return readdir(directory).catch((error: unknown) => {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
-}
-
 /** All that lies aside of a timeline, as `DIRECTORY/NAME`. */
 export async function listAside(archivedir: string, timeline: number): Promise<readonly string[]> {
   const entries = await readdir(archivedir, { withFileTypes: true });
@@ -128,6 +120,7 @@ export async function listAside(archivedir: string, timeline: number): Promise<r
     (entry) => entry.isDirectory() && entry.name.startsWith(asidePrefix(timeline)),
   );
   const lists = directories.map(async ({ name: directory }) => {
+    // A mark that is taken back at the same time removes the directory.
     const names = await namesIfThere(join(archivedir, directory));
     return names
       .filter((name) => parseWalName(name).kind !== 'not-wal')
