@@ -8,7 +8,7 @@ import { layoutOf } from './archiver/layout.ts';
 import type { ShipperAccess } from './archiver/markers/ask.ts';
 import { parseSegmentCall } from './archiver/segment-call.ts';
 import { identityOf } from './archiver/wal/wal-file.ts';
-import { parseArchiverConfig } from './config/load-archiver.ts';
+import { archiverReader } from './config/load-archiver.ts';
 import type { ArchiverSettings } from './config/options-archiver.ts';
 import { readConfiguration } from './config/read-file.ts';
 import { unreachable } from './errors.ts';
@@ -19,7 +19,7 @@ import { callersDirectory } from './system/environment.ts';
 import { type Log, logFailure, openLog, textLog, timeStamp } from './system/log.ts';
 import { programDeps } from './system/program-deps.ts';
 
-const readSettings = (file: string) => readConfiguration(file, { parse: parseArchiverConfig });
+const readSettings = (file: string) => readConfiguration(file, archiverReader);
 
 function composeDeps(
   { signal }: ProgramContext,

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { parseStandbyConfig, requireFor } from './config/load-standby.ts';
+import { requireFor, standbyReader } from './config/load-standby.ts';
 import type { StandbyAction, StandbySettings } from './config/options-standby.ts';
 import { type ConfigurationFile, readConfiguration } from './config/read-file.ts';
 import { messageOf, refusal, unreachable } from './errors.ts';
@@ -17,7 +17,7 @@ type RunRequest = Extract<Request, { kind: 'run' }>;
 
 function readSettings({ iniFile, action }: RunRequest): Promise<ConfigurationFile<StandbySettings>> {
   return readConfiguration(iniFile, {
-    parse: parseStandbyConfig,
+    ...standbyReader,
     findMissing: (config) => requireFor(config, configAction(action)),
   });
 }

@@ -9,10 +9,9 @@ import {
   type StandbyTarget,
   standbyTargetOptions,
 } from './options-archiver.ts';
-import { standbyOptions } from './options-standby.ts';
 import { isWithin } from './path-values.ts';
 import type { Problem } from './problem.ts';
-import { readOptions } from './read-options.ts';
+import { type OtherTable, readOptions } from './read-options.ts';
 
 /** 1.4 demands all of them, and 1.3 has none. */
 const keysOf14 = [
@@ -27,13 +26,10 @@ interface ReadTargets {
 }
 
 /** Reads cmd_archiver's INI file: returns settings, or every problem of the file at once. */
-export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings> {
+export function parseArchiverConfig(text: string, other?: OtherTable): LoadedConfig<ArchiverSettings> {
   const ini = parseIniText(text);
   const defaults = resolveSection(ini, 'DEFAULT');
-  const read = readOptions(archiverOptions, defaults, {
-    program: 'cmd_standby',
-    keys: standbyOptions,
-  });
+  const read = readOptions(archiverOptions, defaults, other);
   const slaves = read.values['slaves'] as readonly string[] | undefined;
   const { targets, problems } = readTargets(ini, slaves ?? []);
   // The option table has typed the values; this cast relies on it.
@@ -57,6 +53,14 @@ export function parseArchiverConfig(text: string): LoadedConfig<ArchiverSettings
     lines,
   });
 }
+
+export const archiverReader = {
+  parse: parseArchiverConfig,
+  readOther: async (): Promise<OtherTable> => {
+    const { standbyOptions } = await import('./options-standby.ts');
+    return { program: 'cmd_standby', keys: standbyOptions };
+  },
+};
 
 /** `host` is a key of the sections only: an unknown `host` in [DEFAULT] deserves its own message. */
 function explainHost(problem: Problem): Problem {

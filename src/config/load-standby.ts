@@ -4,7 +4,6 @@ import { findLateWarning } from './late-warning.ts';
 import { loaded, type LoadedConfig, type UsableConfig } from './loaded.ts';
 import { didYouMean } from './nearest.ts';
 import type { Option } from './option.ts';
-import { archiverOptions } from './options-archiver.ts';
 import {
   type StandbyAction,
   standbyOptions,
@@ -13,7 +12,7 @@ import {
 } from './options-standby.ts';
 import { isWithin, readPath } from './path-values.ts';
 import type { Problem } from './problem.ts';
-import { readOptions } from './read-options.ts';
+import { type OtherTable, readOptions } from './read-options.ts';
 
 interface ReadTablespaces {
   readonly tablespaces: ReadonlyMap<string, string>;
@@ -21,13 +20,10 @@ interface ReadTablespaces {
 }
 
 /** Reads cmd_standby's INI file: returns settings, or every problem of the file at once. */
-export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> {
+export function parseStandbyConfig(text: string, other?: OtherTable): LoadedConfig<StandbySettings> {
   const ini = parseIniText(text, { pathSections: [tablespacesSection] });
   const defaults = resolveSection(ini, 'DEFAULT');
-  const read = readOptions(standbyOptions, defaults, {
-    program: 'cmd_archiver',
-    keys: archiverOptions,
-  });
+  const read = readOptions(standbyOptions, defaults, other);
   const { tablespaces, problems } = readTablespaces(ini, read.values['pgdata'] as string | undefined);
   // The option table has typed the values; this cast relies on it.
   const settings = { ...read.values, tablespaces } as StandbySettings;
@@ -47,6 +43,14 @@ export function parseStandbyConfig(text: string): LoadedConfig<StandbySettings> 
     lines,
   });
 }
+
+export const standbyReader = {
+  parse: parseStandbyConfig,
+  readOther: async (): Promise<OtherTable> => {
+    const { archiverOptions } = await import('./options-archiver.ts');
+    return { program: 'cmd_archiver', keys: archiverOptions };
+  },
+};
 
 function findUnknownSections(ini: IniText): Problem[] {
   const known = ['DEFAULT', tablespacesSection];

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { exitCodes, messageOf, PitrError } from '../errors.ts';
 import type { LoadedConfig, UsableConfig } from './loaded.ts';
 import { describeProblems, type Problem } from './problem.ts';
+import type { OtherTable } from './read-options.ts';
 
 /** The settings of an INI file, and its warnings as `FILE:LINE: message`. */
 export interface ConfigurationFile<Settings> {
@@ -11,7 +12,9 @@ export interface ConfigurationFile<Settings> {
 
 /** The functions by which one program reads its INI file. */
 export interface ConfigurationReader<Settings> {
-  readonly parse: (text: string) => LoadedConfig<Settings>;
+  /** `other`: what an unknown key may belong to instead. */
+  readonly parse: (text: string, other?: OtherTable) => LoadedConfig<Settings>;
+  readonly readOther?: () => Promise<OtherTable>;
   /** Keys that one action needs and that the file lacks, although it is valid for other actions. */
   readonly findMissing?: (config: UsableConfig<Settings>) => readonly Problem[];
 }
@@ -48,7 +51,7 @@ function isUtf16(bytes: Buffer): boolean {
 /** Throws one error that names every problem of the file. */
 export async function readConfiguration<Settings>(
   file: string,
-  { parse, findMissing = () => [] }: ConfigurationReader<Settings>,
+  { parse, readOther, findMissing = () => [] }: ConfigurationReader<Settings>,
 ): Promise<ConfigurationFile<Settings>> {
   const text = await readText(file).catch((error: unknown) => {
     throw new PitrError(`cannot read the configuration file "${file}"`, {
@@ -57,7 +60,9 @@ export async function readConfiguration<Settings>(
       cause: error,
     });
   });
-  const config = parse(text);
+  const first = parse(text);
+  // archive_command starts once for each segment: it loads the other program's keys only where something is wrong.
+  const config = first.kind === 'ok' ? first : parse(text, await readOther?.());
   const problems = config.kind === 'ok' ? findMissing(config) : config.problems;
   if (config.kind === 'problems' || problems.length > 0) throw unusable(file, problems);
   return { settings: config.settings, warnings: describeProblems(file, config.warnings) };

@@ -23,7 +23,7 @@ const spansLines: readonly Option['kind'][] = [
 ];
 
 /** The keys of the other program's INI file. */
-interface OtherTable {
+export interface OtherTable {
   readonly program: string;
   readonly keys: OptionTable;
 }

@@ -1,5 +1,5 @@
 /** The role that this host plays as a standby, as cmd_standby's INI file here describes it. */
-import { parseStandbyConfig } from '../../config/load-standby.ts';
+import { standbyReader } from '../../config/load-standby.ts';
 import { readConfiguration } from '../../config/read-file.ts';
 import { exists } from '../../system/durable.ts';
 import type { ArchiverDeps } from '../deps.ts';
@@ -15,5 +15,5 @@ export async function standbyIniHere(deps: ArchiverDeps): Promise<string | undef
 export async function archiveHere(deps: ArchiverDeps): Promise<string | undefined> {
   const file = await standbyIniHere(deps);
   if (file === undefined) return undefined;
-  return (await readConfiguration(file, { parse: parseStandbyConfig })).settings.archivedir;
+  return (await readConfiguration(file, standbyReader)).settings.archivedir;
 }

@@ -17,8 +17,8 @@ export async function findOwnArchive(deps: ArchiverDeps, cluster: Cluster): Prom
   if (file === undefined || !(await exists(file))) return undefined;
   try {
     const { readConfiguration } = await import('../../config/read-file.ts');
-    const { parseStandbyConfig } = await import('../../config/load-standby.ts');
-    const { archivedir } = (await readConfiguration(file, { parse: parseStandbyConfig })).settings;
+    const { standbyReader } = await import('../../config/load-standby.ts');
+    const { archivedir } = (await readConfiguration(file, standbyReader)).settings;
     const sentinel = await readSentinel(archivedir);
     return sentinel?.systemIdentifier === cluster.systemIdentifier ? archivedir : undefined;
   } catch (error) {

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { parseArchiverConfig } from '../../config/load-archiver.ts';
+import { archiverReader } from '../../config/load-archiver.ts';
 import type { ArchiverSettings } from '../../config/options-archiver.ts';
 import { readConfiguration } from '../../config/read-file.ts';
 import { messageOf } from '../../errors.ts';
@@ -21,7 +21,7 @@ export async function readArchiverPart(deps: StandbyDeps): Promise<ArchiverPart>
   const iniFile = archiverIni(deps);
   if (!(await exists(iniFile))) return { kind: 'missing', iniFile };
   try {
-    const { settings } = await readConfiguration(iniFile, { parse: parseArchiverConfig });
+    const { settings } = await readConfiguration(iniFile, archiverReader);
     return { kind: 'ready', iniFile, settings };
   } catch (error) {
     return { kind: 'unusable', iniFile, reason: messageOf(error) };

@@ -3,8 +3,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
-import { parseStandbyConfig, requireFor } from '../../../src/config/load-standby.ts';
+import { archiverReader } from '../../../src/config/load-archiver.ts';
+import { requireFor, standbyReader } from '../../../src/config/load-standby.ts';
 import { readConfiguration } from '../../../src/config/read-file.ts';
 import { exitCodes } from '../../../src/errors.ts';
 import { removeTree } from '../../harness/remove-tree.ts';
@@ -23,12 +23,12 @@ function iniFile(text: string): string {
 const programs = [
   {
     name: 'cmd_archiver',
-    read: (file: string) => readConfiguration(file, { parse: parseArchiverConfig }),
+    read: (file: string) => readConfiguration(file, archiverReader),
     good: goodArchiver,
   },
   {
     name: 'cmd_standby',
-    read: (file: string) => readConfiguration(file, { parse: parseStandbyConfig }),
+    read: (file: string) => readConfiguration(file, standbyReader),
     good: goodStandby,
   },
 ];
@@ -87,13 +87,13 @@ test.each(programs)('$name: a disk_warning above disk_critical is warned of', as
 
 test('a key of the other program is called that, and no other key is suggested', async () => {
   const archiver = iniFile(`${goodArchiver}archivedir: /archive\nrsync: /usr/bin/rsync\n`);
-  await expect(readConfiguration(archiver, { parse: parseArchiverConfig })).rejects.toMatchObject({
+  await expect(readConfiguration(archiver, archiverReader)).rejects.toMatchObject({
     message: `the configuration file cannot be used:
 ${archiver}:6: unknown key "archivedir": it belongs in the INI file of cmd_standby
 ${archiver}:7: unknown key "rsync": it belongs in the INI file of cmd_standby (did you mean "rsync_bin"?)`,
   });
   const standby = iniFile(`${goodStandby}l_archivedir: /archive\n`);
-  await expect(readConfiguration(standby, { parse: parseStandbyConfig })).rejects.toMatchObject({
+  await expect(readConfiguration(standby, standbyReader)).rejects.toMatchObject({
     message: expect.stringMatching(
       /:5: unknown key "l_archivedir": it belongs in the INI file of cmd_archiver$/,
     ) as string,
@@ -102,7 +102,7 @@ ${archiver}:7: unknown key "rsync": it belongs in the INI file of cmd_standby (d
 
 test('a required key is missed although a similar key of the other program is there', async () => {
   const file = iniFile(goodArchiver.replace('r_archivedir', 'archivedir'));
-  await expect(readConfiguration(file, { parse: parseArchiverConfig })).rejects.toMatchObject({
+  await expect(readConfiguration(file, archiverReader)).rejects.toMatchObject({
     message: expect.stringMatching(/missing required key "r_archivedir"/) as string,
   });
 });
@@ -110,7 +110,7 @@ test('a required key is missed although a similar key of the other program is th
 test('a key that only one action needs is reported in the same form', async () => {
   const file = iniFile(`${goodStandby}use_streaming_replication: on\n`);
   const read = readConfiguration(file, {
-    parse: parseStandbyConfig,
+    ...standbyReader,
     findMissing: (config) => requireFor(config, 'start-standby'),
   });
   await expect(read).rejects.toMatchObject({
@@ -123,7 +123,7 @@ test('a key that only one action needs is reported in the same form', async () =
 
 test('warnings show the file and the line', async () => {
   const file = iniFile(`${goodArchiver}queue_wait: 5\n`);
-  const { settings, warnings } = await readConfiguration(file, { parse: parseArchiverConfig });
+  const { settings, warnings } = await readConfiguration(file, archiverReader);
   expect(settings.pgdata).toBe('/data');
   expect(warnings).toEqual([expect.stringMatching(/x\.ini:6: "queue_wait" has no effect any more/)]);
 });
