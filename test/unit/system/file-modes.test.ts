@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
@@ -18,14 +18,14 @@ test('an INI file of another ordinary user is found, whatever its mode is', asyn
   writeFileSync(file, '', { mode: 0o600 });
   const me = process.geteuid?.() ?? 0;
   expect(await findForeignOwner(file)).toBeUndefined();
-  vi.spyOn(process, 'geteuid').mockReturnValue(me + 1);
   // Root's files are nobody else's.
-  if (me === 0) expect(await findForeignOwner(file)).toBeUndefined();
-  else
-    expect(await findForeignOwner(file)).toMatchObject({
-      message: `another user, with the id ${me}, owns "${file}", and can change the commands that we run`,
-      hint: `As root: chown ${me + 1} ${file}`,
-    });
+  const owner = me === 0 ? 65_534 : me;
+  chownSync(file, owner, process.getegid?.() ?? 0);
+  vi.spyOn(process, 'geteuid').mockReturnValue(me + 1);
+  expect(await findForeignOwner(file)).toMatchObject({
+    message: `another user, with the id ${owner}, owns "${file}", and can change the commands that we run`,
+    hint: `As root: chown ${me + 1} ${file}`,
+  });
   expect(await findForeignOwner('/etc/passwd')).toBeUndefined();
   expect(await findForeignOwner(`${file}.absent`)).toBeUndefined();
 });

@@ -52,6 +52,12 @@ test('the receiver of a standby is known by the host of its section as well', ()
   ]);
 });
 
+test('a receiver from the very host of a standby is not that of another one whose host begins with the same word', () => {
+  const own = receiver('walreceiver', 'db1.example');
+  const standbys = [at('b', 'db1.example'), at('c', 'db1.other')];
+  expect(standbys.map((each) => receiverOf(each, standbys, [own]))).toEqual([own, undefined]);
+});
+
 test('of two standbys on one host, each has the receiver of its own name', () => {
   const [b, other] = [receiver('b', '10.0.0.4'), receiver('walreceiver', '10.0.0.4')];
   const standbys = [at('b', '10.0.0.4'), at('c', '10.0.0.4')];
