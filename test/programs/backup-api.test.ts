@@ -86,7 +86,7 @@ describe.each(failureMajors())('the checkpoint and the end of a backup on Postgr
     const running = world.startStandby(standby, ['-B']);
     await eventually(() => isCopying(standby));
     await primary.sql(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pitrtools'",
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pitrtools base backup'",
     );
     const run = await running.finished;
     expectExit(run, 1);

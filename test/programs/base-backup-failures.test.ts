@@ -18,7 +18,7 @@ function makeBulk(primary: Primary): void {
 }
 
 async function sessionsOfOurs(primary: Primary): Promise<string> {
-  return primary.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pitrtools'");
+  return primary.value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pitrtools%'");
 }
 
 async function expectStandbyOf(primary: Primary, standby: Standby, here: World): Promise<void> {

@@ -81,8 +81,8 @@ async function strike(victim: Victim, running: Running, primary: Primary): Promi
 async function expectPrimaryClean(primary: Primary): Promise<void> {
   const question =
     primary.major >= 15
-      ? "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pitrtools'"
-      : "SELECT NOT pg_is_in_backup() AND count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pitrtools'";
+      ? "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pitrtools%'"
+      : "SELECT NOT pg_is_in_backup() AND count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'pitrtools%'";
   await eventually(async () => (await primary.value(question)) === 'true', {
     limitMs: 120_000,
     what: 'no session and no backup on the primary',

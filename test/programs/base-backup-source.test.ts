@@ -75,7 +75,7 @@ function writeOn(primary: Primary): { stop: () => Promise<number> } {
 }
 
 async function sessionsOfOurs(primary: Primary): Promise<string> {
-  return primary.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pitrtools'");
+  return primary.value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pitrtools%'");
 }
 
 describe.each(wideMajors())('a base backup from another standby on PostgreSQL %i', (major) => {

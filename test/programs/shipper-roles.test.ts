@@ -147,9 +147,11 @@ test.skipIf(!hasRewind)(
     await primary.start();
     const stale = await makeRow(primary, 3);
     await primary.archived(stale);
+    expect(primary.queue('s2')).toContain(stale);
+    await rewind(primary, standby);
+    // The last stop of the server may have ended a segment more.
     const queue = primary.queue('s2');
     expect(queue).toContain(stale);
-    await rewind(primary, standby);
     await eventually(async () => (await countRows(primary)) === 2, { what: 'the new history' });
     // The shipper that was there sees whose server this is now.
     await eventually(() => shipperPids(primary.host).length === 0, { what: 'the end of the shipper' });
