@@ -1,11 +1,10 @@
-import { open, readFile, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { PitrError } from '../../errors.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';
 import { type CommandResult, describeResult, succeeded } from '../../system/command.ts';
 import { fsyncPath } from '../../system/durable.ts';
 import type { Environment } from '../../system/environment.ts';
-import { readPostmaster, serverProcesses } from '../../system/postmaster.ts';
-import { titleOf } from '../../system/processes.ts';
+import { readPostmaster } from '../../system/postmaster.ts';
 import type { StandbyDeps } from '../deps.ts';
 import { readControlFile } from './data-directory.ts';
 import type { Server } from './server.ts';
@@ -13,6 +12,7 @@ import { type ServerConfiguration, serverOptions } from './server-configuration.
 import { requireServerLog, serverLogFile } from './server-log.ts';
 import { requirePgCtl } from './server-programs.ts';
 import { runSiteCommand } from './shell-command.ts';
+import { stopProgress } from './stop-progress.ts';
 import { closely, comesTrue, type Look, mustBecome } from './wait.ts';
 
 /** pg_ctl is called without waiting, because its own condition differs by version; it ends at once. */
@@ -156,25 +156,6 @@ async function startByPgCtl(
   if (succeeded(result)) return;
   const detail = `${describeResult(result)}\n${await serverLogTail(deps, started)}`;
   throw new PitrError('pg_ctl could not start the server', { detail });
-}
-
-/** A process's title, and the number of bytes that it has written (proc(5)). */
-async function activityOf(pid: number): Promise<string> {
-  const title = await titleOf(pid);
-  const io = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '');
-  return `${pid} ${title} ${/^wchar: \d+$/m.exec(io)?.[0] ?? ''}`;
-}
-
-/**
- * Text that changes as long as a shutdown makes progress. Only after the server has begun its last checkpoint do the
- * writes of its processes count as progress. Before that, sessions that never end would look like progress.
- */
-export async function stopProgress(pgdata: string): Promise<string> {
-  const control = await readControlFile(pgdata);
-  const state = control?.state ?? 'unknown';
-  if (state !== 'shutting-down' && state !== 'shut-down' && state !== 'shut-down-in-recovery') return state;
-  const pids = await serverProcesses(pgdata);
-  return [state, ...(await Promise.all(pids.map(activityOf)))].join('\n');
 }
 
 async function hasEnded(pgdata: string): Promise<boolean> {

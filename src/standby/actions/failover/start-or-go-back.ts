@@ -1,12 +1,13 @@
 import { dirname } from 'node:path';
 import { messageOf, PitrError } from '../../../errors.ts';
 import { promotingAction } from '../../deps.ts';
-import { type Started, startServerProgram, stopProgress } from '../../server/local-server.ts';
+import { type Started, startServerProgram } from '../../server/local-server.ts';
 import { reaches } from '../../server/reach.ts';
 import type { Server } from '../../server/server.ts';
 import { readConfiguration } from '../../server/server-configuration.ts';
 import { writeForServer } from '../../server/server-modes.ts';
 import { observeServer, rowsOf, type ServerState } from '../../server/server-state.ts';
+import { stopProgress } from '../../server/stop-progress.ts';
 import { type Look, waitUntil } from '../../server/wait.ts';
 
 /** The files that a failover configuration replaces, with their former contents. */
