@@ -55,6 +55,27 @@ describe.each(wideMajors())('cmd_standby -S on PostgreSQL %i', (major) => {
     expect(existsSync(join(standby.pgdata, 'standby.signal'))).toBe(major >= 12);
   });
 
+  test.runIf(major >= 12)(
+    'names the settings of others that it replaces, and no value',
+    async ({ world }) => {
+      const { standby } = await makePair(world);
+      const file = join(standby.pgdata, 'postgresql.auto.conf');
+      appendFileSync(
+        file,
+        "archive_cleanup_command = 'true %r'\nrestore_command = 'fetch --key secret %f %p'\nwork_mem = '5MB'\n",
+      );
+      const first = await world.cmdStandby(standby, ['-S']);
+      const stop = await world.cmdStandby(standby, ['-A', 'stop']);
+      const again = await world.cmdStandby(standby, ['-S']);
+      for (const run of [first, stop, again]) expectExit(run, 0);
+      const replaced = /^NOTICE: postgresql\.auto\.conf sets (.*), not by us: replaced here, and removed/m;
+      expect(replaced.exec(first.stderr)?.[1]?.split(', ')).toContain('restore_command');
+      expect(first.stderr).not.toContain('secret');
+      expect(again.stderr).not.toMatch(replaced);
+      expect(readFileSync(file, 'utf8')).toContain("work_mem = '5MB'");
+    },
+  );
+
   test('starts with any characters in pgdata and in logfile: pg_ctl has a shell read both', async ({
     world,
   }) => {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { withSettings } from '../../postgres/settings-file.ts';
+import { settingsIn, withSettings } from '../../postgres/settings-file.ts';
 import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
 import { symlink } from '../../system/files.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../host/backup-record/record.ts';
@@ -65,6 +65,31 @@ async function ownDelayToKeep(
   return mode === 'standby' && kept !== undefined ? new Map([[delayParameter, kept]]) : new Map();
 }
 
+/**
+ * `postgresql.auto.conf` has one value for a parameter, and a recovery needs ours. Values are not shown: a primary_conninfo may
+ * contain a password.
+ *
+ * @param earlier the parameters that earlier runs set
+ */
+async function reportReplaced(
+  { deps, pgdata }: Server,
+  { parameters }: RecoverySettings,
+  earlier: readonly string[],
+): Promise<void> {
+  // In the copy of a drill, the standby's own values are those of another directory.
+  if (deps.drillParameters !== undefined) return;
+  const there = settingsIn((await readIfExists(join(pgdata, autoConf)))?.toString('utf8') ?? '');
+  const replaced = [...parameters].filter(([name, value]) => {
+    const found = there.get(name);
+    return found !== undefined && found !== value && name !== delayParameter && !earlier.includes(name);
+  });
+  if (replaced.length === 0) return;
+  const names = replaced.map(([name]) => name).join(', ');
+  deps.log.notice(
+    `postgresql.auto.conf sets ${names}, not by us: replaced here, and removed when this server is promoted`,
+  );
+}
+
 interface Recorded {
   /** The parameters that earlier runs set. */
   readonly earlier: readonly string[];
@@ -114,6 +139,7 @@ export async function writeRecoverySettings(
   const { pgdata } = server;
   const own = await ownDelayToKeep(pgdata, mode, settings);
   const recorded = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
+  await reportReplaced(server, settings, recorded.earlier);
   await writeFiles(server, settings, own, recorded.earlier);
   if (mode === 'standby') await changeRecord(pgdata, { settings: recorded.settings, recoveredTo: undefined });
 }
