@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -206,6 +208,26 @@ describe.each(failureMajors())('cmd_standby -I and -B on PostgreSQL %i', (major)
     expect(run.stderr).toContain('belongs to cluster 42');
     expect(run.stderr).toContain(`pgversion: says 9.6, but the primary is PostgreSQL ${major}`);
     expect(existsSync(standby.pgdata)).toBe(false);
+  });
+
+  test('refuse a configuration file that they would copy last of all and cannot read', async ({ world }) => {
+    const { primary, standby } = await backupPair(world);
+    const hba = join(primary.host.directory, 'hba.conf');
+    copyFileSync(join(primary.pgdata, 'pg_hba.conf'), hba);
+    primary.configure({ hba_file: hba });
+    await primary.stop();
+    await primary.start();
+    standby.writeIni({ pg_hba_conf: undefined });
+    expectExit(await world.cmdStandby(standby, ['-I']), 0);
+    chmodSync(hba, 0o000);
+    const run = await world.cmdStandby(standby, ['-B']);
+    expectExit(run, refused);
+    expect(run.stderr).toContain(`there is no pg_hba.conf here, and the primary's "${hba}" cannot be read`);
+    expect(existsSync(inPgdata(standby, 'PG_VERSION'))).toBe(false);
+
+    chmodSync(hba, 0o600);
+    expectExit(await world.cmdStandby(standby, ['-B']), 0);
+    expect(readFileSync(inPgdata(standby, 'pg_hba.conf'))).toEqual(readFileSync(hba));
   });
 
   test('print the plan with --dry-run and change nothing', async ({ world }) => {

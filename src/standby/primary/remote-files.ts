@@ -34,6 +34,9 @@ export async function runRemotely(
   return result;
 }
 
+/** The file could not be read there; the connection and the key are good. */
+export class UnreadableFile extends PitrError {}
+
 /**
  * The bytes of a small file on the primary's host. They are transferred in hexadecimal: a file may contain anything,
  * even our own marker.
@@ -44,7 +47,7 @@ export async function readRemoteFile(shell: RemoteShell, path: string, maxBytes:
   const digits = lines.join('').replaceAll(/\s/g, '');
   if (status === 0 && !/[^\da-f]/i.test(digits) && digits.length <= 2 * maxBytes)
     return Buffer.from(digits, 'hex');
-  throw new PitrError(`cannot read "${path}" on ${shell.target.what} ${shell.target.host}`, {
+  throw new UnreadableFile(`cannot read "${path}" on ${shell.target.what} ${shell.target.host}`, {
     detail: quoted(lines.join('; ')),
     hint: `The user ${shell.target.user} must be able to read the data directory there.`,
   });
@@ -52,4 +55,11 @@ export async function readRemoteFile(shell: RemoteShell, path: string, maxBytes:
 
 export async function isRemoteFile(shell: RemoteShell, path: string): Promise<boolean> {
   return (await runRemotely(shell, dataWork('is-file', { path }))).status === 0;
+}
+
+const longestConfiguration = 16 * 1024 * 1024;
+
+/** `postgresql.conf` or another file beside it, of at most 16 MiB. */
+export function readConfigurationFile(shell: RemoteShell, path: string): Promise<Buffer> {
+  return readRemoteFile(shell, path, longestConfiguration);
 }

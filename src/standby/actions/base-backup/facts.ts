@@ -20,6 +20,7 @@ import {
   ownLabelPrefix,
 } from '../../primary/backup-in-progress.ts';
 import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
+import { isRemoteFile, readConfigurationFile, UnreadableFile } from '../../primary/remote-files.ts';
 import { findDebianConfigFile } from '../../server/server-configuration.ts';
 import { askOwnSlot, type SlotFact } from '../../slot/own-slot.ts';
 import { askSlots } from '../../slot/there.ts';
@@ -34,6 +35,8 @@ export interface MissingConfiguration {
   readonly name: 'postgresql.conf' | 'pg_hba.conf' | 'pg_ident.conf';
   /** On the primary. */
   readonly source: string;
+  /** Why the user of the connection cannot read it, if that is seen before the copy. */
+  readonly unreadable?: string;
 }
 
 /** Everything that a base backup is planned from. */
@@ -114,6 +117,27 @@ async function findMissingConfiguration(
   return missing;
 }
 
+/** The files are copied last of all: what would fail then is seen now. */
+async function readableOrNot({ shell }: Primary, file: MissingConfiguration): Promise<MissingConfiguration> {
+  try {
+    if (await isRemoteFile(shell, file.source)) await readConfigurationFile(shell, file.source);
+    return file;
+  } catch (error) {
+    if (!(error instanceof UnreadableFile)) throw error;
+    return { ...file, unreadable: error.detail ?? error.message };
+  }
+}
+
+async function observeMissingConfiguration(
+  deps: StandbyDeps,
+  primary: Primary,
+): Promise<readonly MissingConfiguration[]> {
+  const missing = await findMissingConfiguration(deps, primary.facts);
+  // Where pg_basebackup copies, it brings them, or they are left out with a warning.
+  if (primary.protocol !== undefined) return missing;
+  return Promise.all(missing.map((file) => readableOrNot(primary, file)));
+}
+
 async function listArchived(place: LocalPlace): Promise<readonly WalName[]> {
   return place.hasArchivedir ? walNamesAmong(await readdir(place.archivedir)) : [];
 }
@@ -161,7 +185,7 @@ export async function observeForBackup(
     source: source === undefined ? undefined : await observeSource(deps, source, place),
     streaming: protocol === undefined ? undefined : await observeStreaming(deps, primary, place, protocol),
     diesWithParent: await canDieWithParent(deps),
-    missingConfiguration: await findMissingConfiguration(deps, facts),
+    missingConfiguration: await observeMissingConfiguration(deps, primary),
     archiveCommandProblem: await findArchiveCommandProblem(primary),
     archived,
     position: settings.inRecovery ? undefined : parseWalPosition(await query(walPositionSql(capabilities))),

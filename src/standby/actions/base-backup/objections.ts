@@ -1,4 +1,5 @@
 import { describeLeft } from '../../../postgres/left-timeline.ts';
+import { quoted } from '../../../system/printable.ts';
 import { sentinelName } from '../../../system/sentinel.ts';
 import { placeObjections } from '../../host/place.ts';
 import { ownLabelPrefix } from '../../primary/backup-in-progress.ts';
@@ -69,6 +70,15 @@ function archiveObjections({ place }: BackupFacts): readonly Objection[] {
   ];
 }
 
+function configurationObjections({ missingConfiguration, place }: BackupFacts): readonly Objection[] {
+  return missingConfiguration.flatMap(({ name, source, unreadable }) =>
+    when(unreadable !== undefined, {
+      message: `there is no ${name} here, and the primary's "${quoted(source)}" cannot be read: ${unreadable ?? ''}`,
+      hint: `Let the user of the connection read it, or put a ${name} for this standby into "${place.pgdata}".`,
+    }),
+  );
+}
+
 /** A mark of this host's own promotion is no objection: the backup ends what that promotion began. */
 function leftTimelineObjections(facts: BackupFacts): Objection[] {
   const mark = markOfPrimary(facts);
@@ -93,6 +103,7 @@ export function listObjections(facts: BackupFacts): readonly Objection[] {
     ...primaryObjections(facts),
     ...leftTimelineObjections(facts),
     ...backupObjections(facts),
+    ...configurationObjections(facts),
     ...ownSlotObjections(facts.slot, undefined),
     ...(facts.source === undefined ? [] : sourceObjections(facts, facts.source)),
     ...(facts.streaming === undefined ? [] : streamingObjections(facts, facts.streaming)),

@@ -1,12 +1,10 @@
 import { isAbsolute, join } from 'node:path';
 import { parseSettings, settingsIn, withSettings } from '../../../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../../../system/durable.ts';
-import { isRemoteFile, readRemoteFile } from '../../../primary/remote-files.ts';
+import { isRemoteFile, readConfigurationFile } from '../../../primary/remote-files.ts';
 import { makeForServer, writeForServer } from '../../../server/server-modes.ts';
 import type { BackupContext } from '../context.ts';
 import type { MissingConfiguration } from '../facts.ts';
-
-const longestFile = 16 * 1024 * 1024;
 
 /** These settings contain paths on the primary. */
 const placeSettings = new Set(['data_directory', 'hba_file', 'ident_file', 'external_pid_file']);
@@ -64,7 +62,7 @@ async function copyServerConfiguration(context: BackupContext, target: string, t
 
 async function readFromPrimary({ primary }: BackupContext, source: string): Promise<Buffer | undefined> {
   const { shell } = primary;
-  return (await isRemoteFile(shell, source)) ? readRemoteFile(shell, source, longestFile) : undefined;
+  return (await isRemoteFile(shell, source)) ? readConfigurationFile(shell, source) : undefined;
 }
 
 /**
