@@ -107,16 +107,24 @@ export function startBackupSql(
   return `${start} WHERE set_config('application_name', ${sqlLiteral(backupSession)}, false) <> ''`;
 }
 
+function exclusiveBackupsSql({ canExclusive, tellsExclusive }: Capabilities): string {
+  if (!canExclusive) return '0';
+  if (tellsExclusive) return 'pg_is_in_backup()::int';
+  return "(SELECT count(*) FROM pg_ls_dir('.') AS name WHERE name = 'backup_label')";
+}
+
 /**
- * How many backups end with their sessions if the server is stopped: those of pg_basebackup and of `startBackupSql`. A
- * session of ours runs a statement every few seconds: one that has not was left by a connection that broke.
+ * How many backups end if the server is stopped: those of pg_basebackup and of `startBackupSql` with their sessions, an exclusive
+ * one because the server takes its label away. A session of ours runs a statement every few seconds: one that has not was left
+ * by a connection that broke.
  */
-export function runningBackupsSql({ backupApi }: Capabilities): string {
+export function runningBackupsSql(capabilities: Capabilities): string {
   const streamed = "(SELECT count(*) FROM pg_stat_replication WHERE state = 'backup')";
-  if (backupApi === 'exclusive') return `SELECT ${streamed}::int AS backups`;
+  const exclusive = exclusiveBackupsSql(capabilities);
+  if (capabilities.backupApi === 'exclusive') return `SELECT (${streamed} + ${exclusive})::int AS backups`;
   const lives = "(state <> 'idle' OR state_change > clock_timestamp() - interval '1 minute')";
   const ours = `(SELECT count(*) FROM pg_stat_activity WHERE application_name = ${sqlLiteral(backupSession)} AND ${lives})`;
-  return `SELECT (${streamed} + ${ours})::int AS backups`;
+  return `SELECT (${streamed} + ${ours} + ${exclusive})::int AS backups`;
 }
 
 /**

@@ -135,6 +135,8 @@ function factsAt({ since, before, value }: At) {
     canStopWithoutWaiting: since('10'),
     /** The exclusive backup was removed. "Release 15", Migration */
     canExclusive: before('15'),
+    /** `pg_is_in_backup()`, which anybody may call. "Backup Control Functions" */
+    tellsExclusive: value(false, ['9.3', true], ['15', false]),
     /** A member of the role `pg_checkpoint` may run CHECKPOINT as well. "Predefined Roles" */
     checkpointPrivilege: value('superuser', ['15', 'pg_checkpoint']),
     /**

@@ -130,6 +130,7 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
       expect(await rows(primary, exclusiveBackupLabelSql(capabilities))).toEqual([
         [expect.stringContaining('\nLABEL: cmd_pg_start_backup\n')],
       ]);
+      expect(await rows(primary, runningBackupsSql(capabilities))).toEqual([['1']]);
       const notices: string[] = [];
       await primary.withSession(async (client) => {
         client.on('notice', ({ message }) => notices.push(message ?? ''));
@@ -137,6 +138,7 @@ describe.each(testMajors())('the helper functions on PostgreSQL %i', (major) => 
       });
       expect(notices.join('\n')).toMatch(/all required WAL segments have been archived/);
       expect(await rows(primary, exclusiveBackupLabelSql(capabilities))).toEqual([]);
+      expect(await rows(primary, runningBackupsSql(capabilities))).toEqual([['0']]);
     },
   );
 

@@ -101,6 +101,7 @@ test('the table shows the capabilities of each release', () => {
       "tablespaceMapEscapesBackslash": "8.4: false, 14: true",
       "targetAction": "8.4: none, 9.1: "pause_at_recovery_target", 9.5: "recovery_target_action"",
       "targetActions": "8.4: ["promote"], 9.1: ["promote","pause"], 9.5: ["promote","pause","shutdown"]",
+      "tellsExclusive": "8.4: false, 9.3: true, 15: false",
       "tellsPendingRestart": "8.4: false, 9.5: true",
       "tellsSenderHost": "8.4: false, 11: true",
       "tellsSlotProcess": "8.4: false, 9.5: true",
