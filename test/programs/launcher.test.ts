@@ -91,6 +91,15 @@ describe.each(programs)('%s', (program) => {
     expect(result.stderr).toContain(`PITRTOOLS_NODE is ${node}, which cannot be run`);
   });
 
+  test('answers Nagios in one line of its own where it cannot run', async () => {
+    const env = { ...process.env, PITRTOOLS_NODE: '/nonexistent/n|de' };
+    const result = await run(checkout('bin', program), ['--status', '--nagios'], { env });
+    expect(result.code).toBe(3);
+    expect(result.stdout).toBe(
+      'pitrtools UNKNOWN - PITRTOOLS_NODE is /nonexistent/n/de, which cannot be run\n',
+    );
+  });
+
   test('names a Node.js that is too old, and does nothing else', async () => {
     const directory = temporaryDirectory();
     const older = join(directory, 'older.cjs');
