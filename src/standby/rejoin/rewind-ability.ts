@@ -79,8 +79,17 @@ async function fileReasons(deps: StandbyDeps, { pgdata, capabilities }: DataDire
   return reasons;
 }
 
-const mayReadFiles =
-  "SELECT CASE WHEN current_setting('is_superuser') = 'on' THEN 'yes' WHEN has_function_privilege('pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE') AND has_function_privilege('pg_ls_dir(text, boolean, boolean)', 'EXECUTE') AND has_function_privilege('pg_stat_file(text, boolean)', 'EXECUTE') THEN 'yes' ELSE 'no' END";
+/** What pg_rewind calls there (manual, "pg_rewind", Notes). */
+const readingFunctions = [
+  'pg_ls_dir(text, boolean, boolean)',
+  'pg_stat_file(text, boolean)',
+  'pg_read_binary_file(text)',
+  'pg_read_binary_file(text, bigint, bigint, boolean)',
+];
+
+const mayReadFiles = `SELECT CASE WHEN current_setting('is_superuser') = 'on' OR (${readingFunctions
+  .map((signature) => `has_function_privilege('${signature}', 'EXECUTE')`)
+  .join(' AND ')}) THEN 'yes' ELSE 'no' END`;
 
 export function sourceConninfo({ settings }: StandbyDeps, { host, port }: Address, role: string): string {
   const { sslmode } = settings;
