@@ -17,5 +17,5 @@ export function findLateWarning(
     line === undefined
       ? `disk_critical: ${critical} is below disk_warning (${warning}, its default)`
       : `disk_warning: ${warning} is above disk_critical (${critical}${whose})`;
-  return [{ line: line ?? otherLine ?? 1, message: `${message}: --status would never warn` }];
+  return [{ line: line ?? otherLine ?? 1, message: `${message}: the limit of the warning has no effect` }];
 }

@@ -74,13 +74,13 @@ test.each(programs)('$name: a disk_warning above disk_critical is warned of', as
   const warned = async (lines: string) =>
     (await read(iniFile(`${good}${lines}`))).warnings.map((each) => each.replace(/^.*?:\d+: /, ''));
   expect(await warned('disk_critical: 80\ndisk_warning: 90\n')).toEqual([
-    'disk_warning: 90 is above disk_critical (80): --status would never warn',
+    'disk_warning: 90 is above disk_critical (80): the limit of the warning has no effect',
   ]);
   expect(await warned('disk_warning: 97\n')).toEqual([
-    'disk_warning: 97 is above disk_critical (95, its default): --status would never warn',
+    'disk_warning: 97 is above disk_critical (95, its default): the limit of the warning has no effect',
   ]);
   expect(await warned('disk_critical: 80\n')).toEqual([
-    'disk_critical: 80 is below disk_warning (85, its default): --status would never warn',
+    'disk_critical: 80 is below disk_warning (85, its default): the limit of the warning has no effect',
   ]);
   expect(await warned('disk_critical: 90\ndisk_warning: 90\n')).toEqual([]);
 });
