@@ -79,7 +79,7 @@ async function fileReasons(deps: StandbyDeps, { pgdata, capabilities }: DataDire
   return reasons;
 }
 
-/** What pg_rewind calls there (manual, "pg_rewind", Notes). */
+/** The functions that pg_rewind calls there (manual, "pg_rewind", Notes). */
 const readingFunctions = [
   'pg_ls_dir(text, boolean, boolean)',
   'pg_stat_file(text, boolean)',
