@@ -83,23 +83,33 @@ function takingRole({ name, answer }: Asked): StartVerdict | undefined {
   };
 }
 
+/**
+ * The later timeline of a standby that has followed another primary, whose cmd_archiver does not know it: its archive has no mark. A
+ * server that was itself opened says so in its archive.
+ */
+function laterTimeline(answer: LeftAnswer, own: number): number | undefined {
+  if (answer.kind !== 'answered' || answer.sentinel.promotedAtTimeline !== undefined) return undefined;
+  return (answer.timeline ?? 0) > own ? answer.timeline : undefined;
+}
+
 function warningOf({ name, answer }: Asked, { timeline: own }: OwnCluster): readonly string[] {
   if (answer.kind !== 'answered') return [`standby ${name} could not say it: ${answer.reason}`];
   if (answer.unsaid !== undefined)
     return [`standby ${name} could not say whether it is being promoted: ${answer.unsaid}`];
   const { promotedAtTimeline: promoted } = answer.sentinel;
-  // It may stream from a new primary whose cmd_archiver does not know it, so that its archive has no mark.
-  if (promoted === undefined && (answer.timeline ?? 0) > own)
+  const later = laterTimeline(answer, own);
+  if (later !== undefined)
     return [
-      `standby ${name} has replayed WAL of timeline ${answer.timeline ?? 0}, and this server continues timeline ${own}: perhaps another server is the primary`,
+      `standby ${name} has replayed WAL of timeline ${later}, and this server continues timeline ${own}: perhaps another server is the primary`,
     ];
   if (promoted === undefined) return [];
   return [`${name} was promoted, at timeline ${promoted}, and has not taken the primary's role`];
 }
 
-/** It knows of its archive and of its server that no failover has taken the role. */
-export function hasSaid(answer: LeftAnswer): boolean {
-  return answer.kind === 'answered' && answer.unsaid === undefined;
+/** It knows of its archive and of its server that no failover has taken the role from a server on this timeline. */
+export function hasSaid(answer: LeftAnswer, timeline: number): boolean {
+  if (answer.kind !== 'answered' || answer.unsaid !== undefined) return false;
+  return laterTimeline(answer, timeline) === undefined;
 }
 
 export function judgeStart({ cluster, asked, own }: StartFacts): StartVerdict {
@@ -113,7 +123,7 @@ export function judgeStart({ cluster, asked, own }: StartFacts): StartVerdict {
     if (verdict !== undefined) return verdict;
   }
   const warnings = asked.flatMap((each) => warningOf(each, cluster));
-  const names = asked.filter(({ answer }) => hasSaid(answer)).map(({ name }) => name);
+  const names = asked.filter(({ answer }) => hasSaid(answer, cluster.timeline)).map(({ name }) => name);
   if (names.length === 0) return { kind: 'unseen', reasons: warnings };
   return {
     kind: 'allowed',

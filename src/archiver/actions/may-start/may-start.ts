@@ -34,13 +34,16 @@ const retryMs = 1_000;
  * Asks all at once, within one limit. When a host boots, its network may come late: as long as nobody has answered, a
  * silent one is asked again.
  */
-async function askAll(deps: ArchiverDeps, { systemIdentifier }: OwnCluster): Promise<readonly Asked[]> {
+async function askAll(
+  deps: ArchiverDeps,
+  { systemIdentifier, timeline }: OwnCluster,
+): Promise<readonly Asked[]> {
   const endMs = deps.monotonicMs() + deps.settings.start_probe_timeout * 1000;
   let isAnswered = false;
   const ask = async (lane: Lane): Promise<LeftAnswer> => {
     for (;;) {
       const answer = await askLeft(deps, lane, systemIdentifier, endMs);
-      isAnswered ||= hasSaid(answer);
+      isAnswered ||= hasSaid(answer, timeline);
       if (answer.kind !== 'silent' || isAnswered || endMs - deps.monotonicMs() < 2 * retryMs) return answer;
       await deps.pause(retryMs);
     }

@@ -84,17 +84,20 @@ describe('whether a primary may start', () => {
     });
   });
 
-  test('is allowed with a warning if a standby without a mark has followed a later timeline', () => {
+  test('is unseen by a standby without a mark that has followed a later timeline, which is no witness', () => {
     const on = (timeline: number) => {
       const { answer, ...rest } = asked('b', []);
       return { ...rest, answer: { ...answer, timeline } } as Asked;
     };
     expect(judged(on(2))).toMatchObject({ kind: 'allowed', warnings: [] });
-    expect(judged(on(3))).toMatchObject({
+    const reasons = [
+      'standby b has replayed WAL of timeline 3, and this server continues timeline 2: perhaps another server is the primary',
+    ];
+    expect(judged(on(3))).toEqual({ kind: 'unseen', reasons });
+    expect(judged(on(3), asked('c', []))).toEqual({
       kind: 'allowed',
-      warnings: [
-        'standby b has replayed WAL of timeline 3, and this server continues timeline 2: perhaps another server is the primary',
-      ],
+      reason: 'timeline 2 was not left, as c says',
+      warnings: reasons,
     });
   });
 
