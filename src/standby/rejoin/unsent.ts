@@ -29,6 +29,15 @@ export function isBehindFork(name: SegmentName, there: Lineage, segmentSize: num
   return fork !== undefined && firstLsnOf(name, segmentSize) + BigInt(segmentSize) > fork;
 }
 
+/**
+ * Up to 9.2 a history names only the segment in which the timeline was left. The segments before that one are theirs as well; what
+ * that one holds is not known.
+ */
+function isBeforeLeft(name: SegmentName, { history }: Lineage): boolean {
+  const end = history.find(({ timeline }) => timeline === name.timeline)?.end;
+  return end?.kind === 'segment' && name.text < end.segment.text;
+}
+
 export function destinationOf(
   name: WalName,
   own: OwnPlace,
@@ -37,6 +46,7 @@ export function destinationOf(
 ): Unsent['to'] {
   if (!isSharedTimeline(timelineOf(name), own, there)) return 'diverged';
   if (name.kind !== 'segment') return 'archive';
+  if (isBeforeLeft(name, there)) return 'archive';
   if (forkOf(name.timeline, there) === undefined) return 'diverged';
   return isBehindFork(name, there, segmentSize) ? 'diverged' : 'archive';
 }

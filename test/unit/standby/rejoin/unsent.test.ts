@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { parseWalName } from '../../../../src/postgres/wal-name.ts';
 import type { EndOfWal } from '../../../../src/standby/follow/end-of-wal.ts';
 import type { OwnPlace } from '../../../../src/standby/follow/lineage.ts';
 import { observeUnsent } from '../../../../src/standby/rejoin/unsent.ts';
@@ -36,6 +37,25 @@ describe('the WAL of a former primary that the new one may lack', () => {
       // The fork is in it.
       { name: segment(5), to: 'diverged', isTail: false },
       { name: segment(6), to: 'diverged', isTail: true },
+    ]);
+  });
+
+  test('is theirs before the segment that a history of 9.2 names, and diverged from it on', async () => {
+    const left = parseWalName(segment(5));
+    if (left.kind !== 'segment') throw new Error('no segment');
+    const history = [{ timeline: 1, end: { kind: 'segment', segment: left } }] as const;
+    const files = await observeUnsent(
+      former([3, 4, 5].map(segment), present),
+      crashed,
+      own,
+      { ...there, history },
+      false,
+    );
+    expect(files.map(({ name, to }) => [name, to])).toEqual([
+      [segment(3), 'archive'],
+      [segment(4), 'archive'],
+      [segment(5), 'diverged'],
+      [segment(6), 'diverged'],
     ]);
   });
 
