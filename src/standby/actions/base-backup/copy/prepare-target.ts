@@ -10,10 +10,17 @@ const filesPerBreath = 2000;
 /** In seconds since 1970: no file of a primary has this time. */
 const impossibleTime = 0.5;
 
+/** A file of another user was written by no server and by no copy of ours; one that is gone proves nothing. */
+const harmless: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOENT']);
+
 /** Resets the times of files whose times prove nothing, so that rsync compares their contents. */
 async function distrustTimes(target: string, paths: readonly string[]): Promise<void> {
   for (const [index, path] of paths.entries()) {
-    utimesSync(localPath(target, path), impossibleTime, impossibleTime);
+    try {
+      utimesSync(localPath(target, path), impossibleTime, impossibleTime);
+    } catch (error) {
+      if (!harmless.has(systemErrorCode(error))) throw error;
+    }
     if ((index + 1) % filesPerBreath === 0) await breathe();
   }
 }
