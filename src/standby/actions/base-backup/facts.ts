@@ -166,6 +166,7 @@ export async function observeForBackup(
   deps: StandbyDeps,
   primary: Primary,
   { dryRun, force, verify }: Pick<BackupOptions, 'dryRun' | 'force' | 'verify'>,
+  observeConfiguration: typeof observeMissingConfiguration = observeMissingConfiguration,
 ): Promise<BackupFacts> {
   const { facts, protocol, query, source } = primary;
   const place = await observeLocalPlace(deps, primary, !dryRun);
@@ -185,7 +186,7 @@ export async function observeForBackup(
     source: source === undefined ? undefined : await observeSource(deps, source, place),
     streaming: protocol === undefined ? undefined : await observeStreaming(deps, primary, place, protocol),
     diesWithParent: await canDieWithParent(deps),
-    missingConfiguration: await observeMissingConfiguration(deps, primary),
+    missingConfiguration: await observeConfiguration(deps, primary),
     archiveCommandProblem: await findArchiveCommandProblem(primary),
     archived,
     position: settings.inRecovery ? undefined : parseWalPosition(await query(walPositionSql(capabilities))),

@@ -80,13 +80,13 @@ async function observe(
   { directory }: DrillPlace,
   how: { readonly dryRun: boolean; readonly force: Force },
 ): Promise<BackupFacts> {
-  const facts = await observeForBackup(deps, primary, { ...how, verify: false });
+  // The copy is started with the configuration of the standby.
+  const none = () => Promise.resolve([]);
+  const facts = await observeForBackup(deps, primary, { ...how, verify: false }, none);
   return {
     ...facts,
     noteDirectory: directory,
     notedBackup: await readNotedBackup(directory),
-    // The copy is started with the configuration of the standby.
-    missingConfiguration: [],
   };
 }
 
