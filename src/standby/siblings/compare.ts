@@ -143,6 +143,17 @@ function standingOf(sibling: Sibling, own: OwnReach, reach: bigint): SiblingStan
   return lsn > reach ? { kind: 'ahead', lsn, bytes: lsn - reach } : { kind: 'not-ahead' };
 }
 
+/**
+ * The fetches, without those of segments that are whole in pg_wal here, although replay has not come to them. The last one of each
+ * timeline is perhaps not whole.
+ */
+export function fetchesOfOthers({ fetches }: Comparison, { facts: { inPgWal } }: OwnReach): readonly Fetch[] {
+  const isWhole = ({ timeline, text }: SegmentName): boolean =>
+    inPgWal.some((each) => each.text === text) &&
+    inPgWal.some((each) => each.timeline === timeline && each.text > text);
+  return fetches.filter(({ name }) => !isWhole(name));
+}
+
 /** Undefined reach: nothing is known of this host's own WAL, so nobody can be compared with it. */
 export function compareSiblings(siblings: readonly Sibling[], own: OwnReach | undefined): Comparison {
   if (own === undefined) return { fetches: [], reach: undefined, compared: [] };

@@ -13,7 +13,7 @@ import { livenessObjections } from '../../primary/liveness/verdict.ts';
 import { findDataDirectory } from '../../server/progress.ts';
 import type { Sibling } from '../../siblings/ask.ts';
 import { askOnceMore } from '../../siblings/ask-once-more.ts';
-import { compareSiblings } from '../../siblings/compare.ts';
+import { compareSiblings, fetchesOfOthers } from '../../siblings/compare.ts';
 import { askSilent, type Others, type SiblingFacts, withAnswers } from '../../siblings/observe.ts';
 import { ownReach } from '../../siblings/own-reach.ts';
 import { findRivals, type Rival, type Rivalry } from '../../siblings/rivals.ts';
@@ -156,7 +156,9 @@ async function lacking(
   const archive = await observeArchive(deps.settings.archivedir, directory);
   if (archive.kind !== 'archive') return [];
   const own = await ownReach(deps, directory, archive.archive);
-  return returnedObjections({ comparison: compareSiblings(returned, own) });
+  if (own === undefined) return [];
+  const compared = compareSiblings(returned, own);
+  return returnedObjections({ comparison: { ...compared, fetches: fetchesOfOthers(compared, own) } });
 }
 
 /** Long after the first question, or at the same moment as another run. Those found before are overruled. */

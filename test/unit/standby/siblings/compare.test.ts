@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseHistory } from '../../../../src/postgres/history.ts';
 import { segmentName } from '../../../../src/postgres/wal-name.ts';
 import { pathOf } from '../../../../src/standby/archive/replay-check.ts';
-import { compareSiblings } from '../../../../src/standby/siblings/compare.ts';
+import { compareSiblings, fetchesOfOthers } from '../../../../src/standby/siblings/compare.ts';
 import { withKnown } from '../../../../src/standby/siblings/inform.ts';
 import { answering, names, own, sibling } from './sibling-kit.ts';
 
@@ -37,6 +37,15 @@ describe('what only other standbys have', () => {
     ]);
     const left = [{ timeline: 1, lsn: 0x600_0028n, by: 'x' }];
     expect(fetched([other], { ...own([]), left })).toEqual(['c:/archive/05']);
+  });
+
+  test('is no segment that is whole in pg_wal here, although replay has not come to it', () => {
+    const other = answering('c', { archived: names(5, 6, 7, 8) });
+    const inPgWal = [segmentName(1, 0, 5), segmentName(1, 0, 6), segmentName(1, 0, 7)];
+    const here = { ...own([]), facts: { ...own([]).facts, inPgWal } };
+    const lacking = fetchesOfOthers(compareSiblings([other], here), here);
+    // The last one may be unfinished here.
+    expect(lacking.map(({ name }) => name.text)).toEqual(names(7, 8));
   });
 
   test('never replaces a segment here, however bad that one is', () => {
