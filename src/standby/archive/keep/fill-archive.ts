@@ -1,9 +1,11 @@
-import { stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isPossibleSegment, segmentNumber } from '../../../postgres/lsn.ts';
 import type { SegmentName } from '../../../postgres/wal-name.ts';
 import { copyDurably, exists, linkDurably, systemErrorCode } from '../../../system/durable.ts';
 import { removeFile } from '../../../system/files.ts';
+import { isProcessAlive } from '../../../system/processes.ts';
 import type { StandbyDeps } from '../../deps.ts';
 import { type DataDirectory, readDataDirectory } from '../../server/data-directory.ts';
 import type { Server } from '../../server/server.ts';
@@ -12,8 +14,22 @@ import { listWal } from '../contents.ts';
 import { requireArchive } from '../own-archive.ts';
 import { isSegmentIn, numberOf, type OwnWal, readOwnWal, segmentOnPath } from './archived-chain.ts';
 
-/** One name only: what a killed run leaves behind, the next one replaces. */
-const temporaryName = '.from-pg_wal.tmp';
+/** -P takes no lock: two runs may copy at once, and neither may take the other's file for its own. */
+function temporaryIn(archivedir: string): string {
+  return join(archivedir, `.from-pg_wal.${process.pid}.${randomBytes(4).toString('hex')}.tmp`);
+}
+
+/** Earlier releases used one name, without the process. */
+const temporaryName = /^\.from-pg_wal\.(?:(\d+)\.[0-9a-f]+\.)?tmp$/;
+
+/** Removes what killed runs have left. */
+async function removeLeftovers(archivedir: string): Promise<void> {
+  for (const name of await readdir(archivedir)) {
+    const found = temporaryName.exec(name);
+    if (found === null || (found[1] !== undefined && isProcessAlive(Number(found[1])))) continue;
+    await removeFile(join(archivedir, name));
+  }
+}
 
 export interface Filled {
   readonly copied: readonly SegmentName[];
@@ -37,12 +53,15 @@ async function inodeOf(path: string): Promise<number | undefined> {
  * Copies one segment from pg_wal, whole and flushed, under its name; a file of that name stays. The server may rename
  * the segment for later use and write into it at any moment, so the name must still mean the same file afterwards.
  */
-async function copySegment(wal: OwnWal, walDirectory: string, name: SegmentName): Promise<boolean> {
+async function copySegment(
+  wal: OwnWal,
+  walDirectory: string,
+  name: SegmentName,
+  temporary: string,
+): Promise<boolean> {
   const source = join(walDirectory, name.text);
-  const temporary = join(wal.archivedir, temporaryName);
   if (!(await isSegmentIn(walDirectory, name, wal))) return false;
   const before = await inodeOf(source);
-  await removeFile(temporary);
   try {
     await copyDurably(source, temporary);
     const isSame = before !== undefined && (await inodeOf(source)) === before;
@@ -79,12 +98,15 @@ export async function copySegments(
   const endMs = deps.monotonicMs() + limitMs;
   const copied: SegmentName[] = [];
   const missing: SegmentName[] = [];
+  await removeLeftovers(wal.archivedir);
+  const temporary = temporaryIn(wal.archivedir);
   for (const [index, name] of names.entries()) {
     deps.signal.throwIfAborted();
     if (await exists(join(wal.archivedir, name.text))) continue;
     if (deps.monotonicMs() >= endMs) return { copied, missing, left: names.slice(index) };
-    if (await copySegment(wal, walDirectory, name)) copied.push(name);
-    else missing.push(name);
+    if (await copySegment(wal, walDirectory, name, temporary)) copied.push(name);
+    // Another run may have brought it meanwhile, and the server may have removed it since.
+    else if (!(await exists(join(wal.archivedir, name.text)))) missing.push(name);
   }
   return { copied, missing, left: [] };
 }

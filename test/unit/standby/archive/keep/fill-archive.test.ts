@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { nameOf } from '../../../../../src/postgres/lsn.ts';
@@ -10,6 +10,35 @@ import { layout, segment, segmentSize } from './wal-kit.ts';
 
 const name = (number: number) => nameOf(1, number, layout);
 const texts = (...numbers: readonly number[]) => numbers.map((number) => name(number).text);
+
+const none = (): Promise<void> => Promise.resolve();
+
+test('two runs at once bring each segment under its own name, and nothing else', async () => {
+  const root = temporaryDirectory();
+  const [archivedir, pgdata] = [join(root, 'archive'), join(root, 'data')];
+  const walDirectory = join(pgdata, 'pg_wal');
+  mkdirSync(archivedir);
+  mkdirSync(walDirectory, { recursive: true });
+  const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
+  for (const number of numbers) writeFileSync(join(walDirectory, name(number).text), segment(1, number));
+  // Those of a killed run and of an earlier release.
+  for (const left of ['.from-pg_wal.tmp', '.from-pg_wal.999999999.00ff.tmp'])
+    writeFileSync(join(archivedir, left), 'half');
+  const directory = dataDirectory('15', { pgdata, control: controlFile({ timeline: 1 }) });
+  const wal = await readOwnWal(archivedir, directory, segmentSize);
+  if (wal === undefined) throw new Error('pg_control is there');
+  const deps = { signal: new AbortController().signal, monotonicMs: () => 0 };
+  const copy = () => copySegments(numbers.map(name), { deps, wal, walDirectory, limitMs: 1000 });
+
+  const runs = await Promise.all([copy(), none().then(copy)]);
+  expect(runs.map(({ missing, left }) => [missing, left])).toEqual([
+    [[], []],
+    [[], []],
+  ]);
+  expect(readdirSync(archivedir).sort()).toEqual(texts(...numbers));
+  for (const text of texts(...numbers))
+    expect(readFileSync(join(archivedir, text)).equals(readFileSync(join(walDirectory, text)))).toBe(true);
+});
 
 test('segments are copied from pg_wal until the time limit is over, and those that are there cost none', async () => {
   const root = temporaryDirectory();
