@@ -301,6 +301,33 @@ describe.each(plainShells)('cmd_standby --restore in %s', (shell) => {
   });
 });
 
+test.each(plainShells)('a disk without room for the note is notified of once, in %s', (shell) => {
+  const node = join(directory, 'node');
+  writeFileSync(node, '#!/bin/sh\nmktemp notified.XXXXXX\n', { mode: 0o755 });
+  // Files are made and nothing can be written into them, as on a full disk.
+  const full = `trap '' XFSZ; ulimit -f 0; exec ${findInPath(shell) ?? shell} "$@"`;
+  const call = [
+    '-c',
+    full,
+    'sh',
+    launcher,
+    '--restore',
+    'standby',
+    '/nonexistent',
+    segment,
+    'target',
+    'i.ini',
+  ];
+  for (let time = 0; time < 2; time++) {
+    const env = { PATH: '/usr/bin:/bin', PITRTOOLS_NODE: node };
+    // The server reads on until what was started in the background has ended, too.
+    const { status, stderr } = spawnSync('/bin/sh', call, { cwd: directory, encoding: 'utf8', env });
+    expect(status).toBe(1);
+    expect(stderr).toContain('is not the archive of this standby');
+  }
+  expect(readdirSync(directory).filter((name) => name.startsWith('notified.'))).toHaveLength(1);
+});
+
 test('does not report the end of the WAL for an invalid call', () => {
   expect(spawnSync(launcher, ['--restore', 'standby'], { encoding: 'utf8' }).status).toBe(126);
 });
