@@ -98,7 +98,11 @@ function supersededSteps(
 
 /** Removes unnecessary WAL, oldest first. At least `numarchives` segments always stay in archivedir. */
 export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
-  const { files, layout, numarchives } = facts;
+  const { files, layout, numarchives, leftSlots: slots, directory } = facts;
+  const { capabilities, record } = directory;
+  const drops = when(slots.length > 0, { kind: 'drop-left-slots' as const, slots, capabilities });
+  // Which WAL a promoted server needs is not known. The slots that it has left elsewhere keep WAL there all the same.
+  if (record.promotedAtTimeline !== undefined && drops.length > 0) return drops;
   const needed = firstWanted(facts);
   let mayGo = Math.max(0, files.filter(({ kind }) => kind === 'segment').length - numarchives);
   const steps = facts.superseded.flatMap((superseded) => supersededSteps(superseded, needed, layout));
@@ -106,16 +110,20 @@ export function planCleanup(facts: CleanupFacts): readonly CleanupStep[] {
     if (name.kind === 'segment' && mayGo-- <= 0) break;
     steps.push({ kind: 'remove', name: name.text });
   }
-  const { leftSlots: slots, directory } = facts;
-  const { capabilities } = directory;
-  return [...steps, ...when(slots.length > 0, { kind: 'drop-left-slots' as const, slots, capabilities })];
+  return [...steps, ...drops];
 }
 
-/** The size according to the record, or according to the archived segments if they all agree. */
-async function segmentSize(directory: DataDirectory, archive: Archive): Promise<number> {
-  const recorded = directory.record.backup?.segmentSize;
-  const starts = recorded === undefined ? await readStarts(archive.directory, archive.files) : [];
-  const found = segmentSizeOf(recorded, starts);
+/**
+ * The size according to the record or to pg_control, whose cluster is that of the archive, or according to the archived segments if
+ * they all agree.
+ */
+export async function segmentSize(
+  { record, control }: Pick<DataDirectory, 'record' | 'control'>,
+  archive: Pick<Archive, 'directory' | 'files'>,
+): Promise<number> {
+  const known = record.backup?.segmentSize ?? control?.walSegmentSize;
+  const starts = known === undefined ? await readStarts(archive.directory, archive.files) : [];
+  const found = segmentSizeOf(known, starts);
   if (found?.isSure === true) return found.size;
   throw refusal(
     `cannot determine the size of a WAL segment from what is in "${archive.directory}"; nothing was removed`,

@@ -12,6 +12,7 @@ import {
   cleanupSteps,
   planCleanup,
   readSuperseded,
+  segmentSize,
 } from '../../../../src/standby/actions/cleanup.ts';
 import type { StandbyDeps } from '../../../../src/standby/deps.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
@@ -69,6 +70,29 @@ describe('--cleanup', () => {
     const { kind, ...step } = planCleanup(facts(segments(8), { leftSlots: slots })).at(-1) ?? {};
     expect(kind).toBe('drop-left-slots');
     expect(step).toMatchObject({ slots });
+  });
+
+  test('drops them of a promoted server, too, whose own need of WAL is not known', () => {
+    const slots = [{ name: 'pitrtools_for_b_0123456789ab', host: 'old', port: 5432 }];
+    const standby = facts(segments(8)).directory;
+    const directory = {
+      ...standby,
+      control: control({ state: 'in-production' }),
+      record: { promotedAtTimeline: 2 },
+    };
+    expect(planCleanup(facts(segments(8), { leftSlots: slots, directory }))).toMatchObject([
+      { kind: 'drop-left-slots', slots },
+    ]);
+    expect(() => planCleanup(facts(segments(8), { directory }))).toThrow('nothing was removed');
+  });
+
+  test('takes the size of a segment from pg_control where no base backup was recorded', async () => {
+    const archive = { directory: '/nonexistent', files: [] };
+    const size = 64 * 1024 * 1024;
+    expect(await segmentSize({ record: {}, control: control({ walSegmentSize: size }) }, archive)).toBe(size);
+    await expect(segmentSize({ record: {}, control: undefined }, archive)).rejects.toThrow(
+      'cannot determine the size',
+    );
   });
 
   test('removes WAL from before the last restartpoint, oldest first', () => {
