@@ -13,7 +13,7 @@ import type { DataDirectory } from '../server/data-directory.ts';
  * Whether the directory is l_archivedir of this cluster, and nothing more yet. Its identifier, which cmd_archiver -I left,
  * proves that it is mounted. In the how-to both have the same path.
  */
-async function isOwnQueueDirectory(
+export async function isOwnQueueDirectory(
   directory: string,
   names: readonly string[],
   systemIdentifier: string,

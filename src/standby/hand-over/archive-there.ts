@@ -4,6 +4,7 @@ import { PitrError } from '../../errors.ts';
 import { ensureDirectory, exists, requireHardLinks, requireMakeable } from '../../system/durable.ts';
 import { readSentinel, sentinelLockName, sentinelName, updateSentinel } from '../../system/sentinel.ts';
 import type { StandbyDeps } from '../deps.ts';
+import { isOwnQueueDirectory } from '../follow/new-archive.ts';
 import { ownCommand } from '../host/own-command.ts';
 import { type Objection, objectionsOf } from '../steps/objections.ts';
 
@@ -31,12 +32,12 @@ async function contentObjections(
         hint: `Mount it. Only if it is to become a new, empty archive, remove the directory.`,
       },
     ];
-  const others = (await readdir(archivedir)).filter((name) => !ours.includes(name));
-  if (others.length === 0) return [];
+  const names = (await readdir(archivedir)).filter((name) => !ours.includes(name));
+  if (names.length === 0 || (await isOwnQueueDirectory(archivedir, names, cluster))) return [];
   return [
     {
       message: `archivedir "${archivedir}" has no ${sentinelName} and is not empty`,
-      hint: 'Empty it, or set another one: WAL of this cluster will arrive there.',
+      hint: 'Set another one, or move away what is in it if nothing needs that: WAL of this cluster will arrive there.',
     },
   ];
 }
