@@ -1,7 +1,8 @@
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { settingsIn, withSettings } from '../../postgres/settings-file.ts';
 import { exists, fsyncPath, readIfExists, removeDurably, writeDurably } from '../../system/durable.ts';
-import { symlink } from '../../system/files.ts';
+import { removeFile, rename, symlink } from '../../system/files.ts';
+import { isSameDirectory } from '../../system/processes.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../host/backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import { writeForServer } from '../server/server-modes.ts';
@@ -27,20 +28,25 @@ async function changeAutoConf(
 /** The server reads recovery.conf only in pgdata. If the INI file names another place, pgdata gets a link to that file. */
 async function writeRecoveryConf(pgdata: string, path: string, text: string): Promise<void> {
   const inPgdata = join(pgdata, 'recovery.conf');
-  if (path === inPgdata) {
-    await writeForServer(pgdata, path, text);
+  // The INI file may name pgdata by another path, such as that of a link.
+  if (basename(path) === basename(inPgdata) && (await isSameDirectory(dirname(path), pgdata))) {
+    await writeForServer(pgdata, inPgdata, text);
     return;
   }
   await writeDurably(path, text);
-  await removeDurably(inPgdata);
-  await symlink(path, inPgdata);
+  // Without any recovery.conf, a server that is started at that moment would open.
+  const next = `${inPgdata}.pitrtools`;
+  await removeFile(next);
+  await symlink(path, next);
+  await rename(next, inPgdata);
   await fsyncPath(pgdata);
 }
 
 async function writeSignal(pgdata: string, wanted: RecoverySettings['signal']): Promise<void> {
-  // Both must never exist: a promotion would leave recovery.signal behind, and the next restart would begin another timeline.
-  for (const name of signalFiles) if (name !== wanted) await removeDurably(join(pgdata, name));
+  // Without either, a server that is started at that moment would open. With both it is a standby.
   if (wanted !== undefined) await writeForServer(pgdata, join(pgdata, wanted), '');
+  // But a promotion would leave recovery.signal behind, and the next restart would begin another timeline.
+  for (const name of signalFiles) if (name !== wanted) await removeDurably(join(pgdata, name));
 }
 
 /**
