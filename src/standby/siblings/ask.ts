@@ -45,6 +45,11 @@ export interface Sibling {
   readonly isPrimaryHost?: true;
 }
 
+/** By its own word, its server does not run. */
+export function isStopped({ answer }: Pick<Sibling, 'answer'>): boolean {
+  return answer.kind === 'answered' && answer.said.server === 'down';
+}
+
 /** Connects to one of them. ssh may hang in any phase: after `limitMs` everything of ours is ended. */
 export async function withSibling<T>(
   deps: StandbyDeps,

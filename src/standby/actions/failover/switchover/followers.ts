@@ -5,7 +5,7 @@ import { callVerb } from '../../../../verbs/call.ts';
 import type { AnswerOf, ArgumentsOf } from '../../../../verbs/verbs.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import type { Peer } from '../../../peers/peer.ts';
-import { type Sibling, withSibling } from '../../../siblings/ask.ts';
+import { isStopped, type Sibling, withSibling } from '../../../siblings/ask.ts';
 import type { Others } from '../../../siblings/observe.ts';
 
 type Said = AnswerOf<'try-follow'>;
@@ -13,6 +13,8 @@ type Said = AnswerOf<'try-follow'>;
 export interface Follower extends Said {
   /** The old primary's host, or a standby by its name in the INI file. */
   readonly name: string;
+  /** It is stopped now, and stays that. */
+  readonly isLeftStopped?: boolean;
 }
 
 type Question = ArgumentsOf<'try-follow'>;
@@ -46,16 +48,17 @@ export async function askOldPrimary(peer: Peer, question: Question): Promise<Fol
 async function askSibling(
   deps: StandbyDeps,
   { list }: Others,
-  { target, answer }: Sibling,
+  sibling: Sibling,
   question: Question,
 ): Promise<readonly Follower[]> {
+  const { target, answer } = sibling;
   // Those that did not answer are an objection of their own.
   if (list?.kind !== 'known' || answer.kind !== 'answered') return [];
   const { name } = target;
   const used = await withSibling(deps, list.archiver, target, limitMs, async (shell) => {
     const result = await callVerb(shell, answer.command, 'try-follow', question, limitMs);
     if (result.kind !== 'answered') return unknown(name, result.reason);
-    return withKey({ name, ...result.answer }, shell.served);
+    return withKey({ name, ...result.answer, isLeftStopped: isStopped(sibling) }, shell.served);
   });
   return [used.kind === 'used' ? used.value : unknown(name, used.reason)];
 }

@@ -1,12 +1,13 @@
 import type { Shutdown } from '../../../../verbs/verbs.ts';
 import type { Peer } from '../../../peers/peer.ts';
+import { isStopped } from '../../../siblings/ask.ts';
 import type { SiblingFacts } from '../../../siblings/observe.ts';
 import { entriesFor } from '../../../steps/step-table.ts';
 import { type FailoverRun, newRun } from '../run.ts';
 import type { PrimaryFacts, SwitchoverFacts } from './facts.ts';
 import { isStoppedForUs, mayBePromoted } from './objections.ts';
 import type { Remark } from './remarks.ts';
-import { isStopped, type Turned } from './turn.ts';
+import type { Turned } from './turn.ts';
 
 /** When the moments of the write outage were, on the clock of `monotonicMs`. */
 export interface Moments {

@@ -21,7 +21,7 @@ function comingOf({ primary, oldPrimary, others, streamingHere }: SynchronousFac
   const there = new Set(streamingHere.map((name) => name.toLowerCase()));
   return byName([
     oldPrimary?.streamsAs ?? primary.streamsAs,
-    ...others.map(({ streamsAs }) => streamsAs),
+    ...others.filter(({ isLeftStopped }) => isLeftStopped !== true).map(({ streamsAs }) => streamsAs),
   ]).filter((name) => !there.has(name.toLowerCase()));
 }
 

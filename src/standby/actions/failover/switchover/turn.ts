@@ -4,7 +4,7 @@ import { readPostmaster } from '../../../../system/postmaster.ts';
 import { quoted } from '../../../../system/printable.ts';
 import { callVerb } from '../../../../verbs/call.ts';
 import type { AnswerOf } from '../../../../verbs/verbs.ts';
-import { type Sibling, withSibling } from '../../../siblings/ask.ts';
+import { isStopped, type Sibling, withSibling } from '../../../siblings/ask.ts';
 import type { SiblingFacts } from '../../../siblings/observe.ts';
 import { provenTimeline } from '../verify.ts';
 import { remainingSlots, type Remark } from './remarks.ts';
@@ -88,11 +88,6 @@ async function askRemaining(run: SwitchoverRun): Promise<readonly Remark[]> {
     log.warning(`which replication slots remain on ${peer.host} is not known: ${messageOf(error)}`);
     return facts === undefined ? [] : remainingSlots(facts, peer.host, 'is');
   }
-}
-
-/** By its own word, its server does not run. */
-export function isStopped({ answer }: Sibling): boolean {
-  return answer.kind === 'answered' && answer.said.server === 'down';
 }
 
 async function turnSibling(run: SwitchoverRun, { list }: SiblingFacts, sibling: Sibling): Promise<Turned> {

@@ -11,11 +11,26 @@ interface Given {
   /** Of the old primary; null if it will only read its archive. */
   readonly streamsAs?: string | null;
   readonly others?: readonly string[];
+  /** Of the others, those whose servers do not run. */
+  readonly stopped?: readonly string[];
   readonly streamingHere?: readonly string[];
 }
 
-function factsWith({ here = '', there = '', streamsAs = 'a', others = [], streamingHere = [] }: Given) {
-  const follower = (name: string) => ({ name, problems: [], limits: {}, streamsAs: name });
+function factsWith({
+  here = '',
+  there = '',
+  streamsAs = 'a',
+  others = [],
+  stopped = [],
+  streamingHere = [],
+}: Given) {
+  const follower = (name: string) => ({
+    name,
+    problems: [],
+    limits: {},
+    streamsAs: name,
+    isLeftStopped: stopped.includes(name),
+  });
   const named = streamsAs === null ? {} : { streamsAs };
   return beforeFacts({
     primary: { ...silentPrimary, ...named, synchronousStandbyNames: there },
@@ -41,6 +56,11 @@ describe('commits after a switchover', () => {
   test.each<[string, Given, RegExp]>([
     ['nobody of that name streams', { here: 'nobody' }, /wait for 1 .*, and none of them will stream/],
     ['nobody streams at all', { here: '*', streamsAs: null }, /none of them will stream/],
+    [
+      'the only one is left stopped',
+      { here: 'c', streamsAs: null, others: ['c'], stopped: ['c'] },
+      /none of them will/,
+    ],
     ['too few do', { here: 'FIRST 2 (a, c)' }, /wait for 2 .*, and only 1 \(a\) of them/],
     ['one standby is counted once', { here: '2 (*)', streamingHere: ['A'] }, /only 1 \(A\)/],
     ['the text is not understood', { here: '2 (a' }, /is not understood/],
