@@ -29,6 +29,8 @@ export function createBoard(standbys: readonly string[]) {
     order: [] as string[],
     /** Whether the board has all that PostgreSQL has ready: not before the directory was listed once. */
     isListed: false,
+    /** The server is stopped: nothing takes a file that has its marker, and the window leaves those out. */
+    isStopped: false,
     /** The files of the window that passed their check. */
     shipments: new Map<string, Shipment>(),
     /** The reasons why others of the window are not shipped. */
@@ -96,10 +98,20 @@ export function replaceReady(board: Board, names: readonly string[]): readonly s
   return gone;
 }
 
+/** Files that PostgreSQL has ready, as far ahead as they are shipped. */
+function windowOf({ order, shipments, isStopped }: Board): readonly string[] {
+  if (!isStopped) return order.slice(0, windowFiles);
+  return order.filter((name) => shipments.get(name)?.isMarked !== true).slice(0, windowFiles);
+}
+
+/** Whether there is nothing more to ship. */
+export function isEverythingMarked({ order, shipments }: Board): boolean {
+  return order.every((name) => shipments.get(name)?.isMarked === true);
+}
+
 /** Names of the window that were not examined yet. */
 export function unseen(board: Board): readonly string[] {
-  const near = board.order.slice(0, windowFiles);
-  return near.filter((name) => !board.shipments.has(name) && !board.refused.has(name));
+  return windowOf(board).filter((name) => !board.shipments.has(name) && !board.refused.has(name));
 }
 
 export function admit(board: Board, file: WalFile): void {
@@ -114,8 +126,7 @@ export function admit(board: Board, file: WalFile): void {
 
 /** In the order in which they are sent. */
 export function shipmentsInOrder(board: Board): Shipment[] {
-  return board.order
-    .slice(0, windowFiles)
+  return windowOf(board)
     .map((name) => board.shipments.get(name))
     .filter((shipment) => shipment !== undefined);
 }

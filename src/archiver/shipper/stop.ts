@@ -4,7 +4,7 @@ import type { ArchiverDeps } from '../deps.ts';
 import { isQueueEmpty } from '../queue/queue.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
 import { isStill, type SeenFile } from '../wal/wal-file.ts';
-import { shipmentsInOrder } from './board.ts';
+import { isEverythingMarked } from './board.ts';
 import { createWakeUp } from './signal.ts';
 import { watchFile } from './watch.ts';
 import type { Work } from './work.ts';
@@ -24,14 +24,10 @@ async function areQueuesEmpty({ lanes }: Work): Promise<boolean> {
   return true;
 }
 
-function isEverythingSent({ board }: Work): boolean {
-  return board.refused.size === 0 && shipmentsInOrder(board).every(({ isMarked }) => isMarked);
-}
-
 /** Whether there is a reason to continue although the server is stopped. */
 async function isStillUseful(work: Work, stoppedForMs: number): Promise<boolean> {
   if (stoppedForMs < stoppedMs) return true;
-  if (isEverythingSent(work) && (await areQueuesEmpty(work))) return false;
+  if (isEverythingMarked(work.board) && (await areQueuesEmpty(work))) return false;
   const quietMs = work.deps.monotonicMs() - work.lastProgressMs;
   return Math.min(quietMs, stoppedForMs) < fruitlessMs;
 }
@@ -50,6 +46,7 @@ function createUsefulness(work: Work): () => Promise<Stop | undefined> {
     const { kind } = await readPostmaster(deps.settings.pgdata);
     if (kind === 'running' || kind === 'unclear') stoppedSinceMs = undefined;
     else stoppedSinceMs ??= deps.monotonicMs();
+    work.board.isStopped = stoppedSinceMs !== undefined;
     const stop = await clusterStop(work).catch((): Stop => 'nothing-to-do');
     if (stop !== undefined) return stop;
     const stoppedForMs = stoppedSinceMs === undefined ? 0 : deps.monotonicMs() - stoppedSinceMs;
@@ -112,6 +109,8 @@ export async function standbyStop(
 ): Promise<Stop | undefined> {
   if (!(await isStill(config))) return 'config-changed';
   const now = await readCluster(settings.pgdata).catch(() => undefined);
+  // While it is replaced, nothing calls archive_command here, which would start another shipper: those whom it feeds wait.
+  if (now === undefined && settings.relay) return undefined;
   // A base backup, pg_rewind or another cluster replaces it: the next archive_command starts a shipper.
   if (now?.systemIdentifier !== cluster.systemIdentifier) return 'nothing-to-do';
   return now.isInRecovery ? undefined : 'promoted';

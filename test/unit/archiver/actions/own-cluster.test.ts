@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { observeCondition } from '../../../../src/archiver/actions/may-start/own-cluster.ts';
 import { controlFormats } from '../../../../src/postgres/control-formats.ts';
-import { crc32c } from '../../../../src/postgres/crc32.ts';
 import { realServers } from '../../postgres/fixtures/build.ts';
+import { changedControl } from '../../postgres/fixtures/changed-control.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
 function pgdataWith(major: string, control: Uint8Array): string {
@@ -17,15 +17,12 @@ function pgdataWith(major: string, control: Uint8Array): string {
 
 /** As a promotion leaves it until the first checkpoint: the last one is of the old timeline. */
 function promotedControl(control: Uint8Array, timeline: number): Buffer {
-  const bytes = Buffer.from(control);
-  const format = controlFormats.get(bytes.readUInt32LE(8));
-  if (format?.progress === undefined) throw new Error('a version without these fields');
-  let end = 120;
-  while (bytes.readUInt32LE(end) !== crc32c(bytes.subarray(0, end))) end += 4;
-  const redo = 24 + (format.hasPriorCheckpoint ? 24 : 16);
-  bytes.writeUInt32LE(timeline, redo + format.progress.minRecoveryLsn + 8);
-  bytes.writeUInt32LE(crc32c(bytes.subarray(0, end)), end);
-  return bytes;
+  return changedControl(control, (bytes) => {
+    const format = controlFormats.get(bytes.readUInt32LE(8));
+    if (format?.progress === undefined) throw new Error('a version without these fields');
+    const redo = 24 + (format.hasPriorCheckpoint ? 24 : 16);
+    bytes.writeUInt32LE(timeline, redo + format.progress.minRecoveryLsn + 8);
+  });
 }
 
 describe.each(realServers())('a cluster of PostgreSQL %s', (major, { control }) => {

@@ -3,25 +3,11 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
-import { awaitPromotion, type Stop } from '../../../../src/archiver/shipper/stop.ts';
+import { awaitPromotion, standbyStop, type Stop } from '../../../../src/archiver/shipper/stop.ts';
 import { readCluster } from '../../../../src/archiver/wal/cluster.ts';
 import { identityOf } from '../../../../src/archiver/wal/wal-file.ts';
-import { crc32c } from '../../../../src/postgres/crc32.ts';
-import { realServers } from '../../postgres/fixtures/build.ts';
+import { controlIn } from '../../postgres/fixtures/changed-control.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
-
-const states = { 'shut-down-in-recovery': 2, 'in-archive-recovery': 5, 'in-production': 6 } as const;
-
-const [[, { control }] = ['', { control: new Uint8Array() }]] = realServers();
-
-function controlIn(state: keyof typeof states): Buffer {
-  const bytes = Buffer.from(control);
-  let end = 120;
-  while (bytes.readUInt32LE(end) !== crc32c(bytes.subarray(0, end))) end += 4;
-  bytes.writeUInt32LE(states[state], 16);
-  bytes.writeUInt32LE(crc32c(bytes.subarray(0, end)), end);
-  return bytes;
-}
 
 // No time passes but that which a test lets pass: whatever ends without it was ended by an event.
 beforeEach(() => {
@@ -111,4 +97,19 @@ test('looks at a quiet standby no more often than every five seconds, and then w
     await setImmediate();
   }
   expect(ended).toBe('promoted');
+});
+
+test('a standby that feeds others waits while its data directory is replaced, and ends for another cluster', async () => {
+  const { pgdata, ini, file } = await startWaiting();
+  const cluster = await readCluster(pgdata);
+  const config = { path: ini, identity: await identityOf(ini) };
+  rmSync(file);
+  const stopOf = (relay: boolean) =>
+    standbyStop({ settings: { pgdata, relay } } as unknown as ArchiverDeps, cluster, config);
+  expect(await stopOf(true)).toBeUndefined();
+  expect(await stopOf(false)).toBe('nothing-to-do');
+  writeFileSync(file, controlIn('in-archive-recovery'));
+  const other = { ...cluster, systemIdentifier: '1' };
+  const settings = { pgdata, relay: true };
+  expect(await standbyStop({ settings } as unknown as ArchiverDeps, other, config)).toBe('nothing-to-do');
 });

@@ -6,6 +6,7 @@ import {
   compareReady,
   createBoard,
   findComplete,
+  isEverythingMarked,
   isWanted,
   offerAgain,
   owedTo,
@@ -144,4 +145,22 @@ describe('the oldest file of the board', () => {
     removeReady(board, segment(2));
     expect(updateHead(board, 700)).toBeUndefined();
   });
+});
+
+it('goes on behind the marked files once the server is stopped, until all are marked', () => {
+  const names = Array.from({ length: 600 }, (_, index) => segment(index + 1));
+  const board = boardOf([]);
+  replaceReady(board, names);
+  const shipWindow = (): void => {
+    for (const name of unseen(board)) admit(board, walFile(name));
+    for (const one of board.shipments.values()) one.isMarked = true;
+  };
+  shipWindow();
+  expect(unseen(board)).toEqual([]);
+  expect(isEverythingMarked(board)).toBe(false);
+  board.isStopped = true;
+  expect(unseen(board)[0]).toBe(names[256]);
+  shipWindow();
+  shipWindow();
+  expect(isEverythingMarked(board)).toBe(true);
 });
