@@ -125,7 +125,9 @@ export async function beginCatchUp(
     own,
     token,
     cluster,
-    directories: archive === undefined ? [own.directory] : [own.directory, archive],
+    directories: [own.directory, relayedFrom === undefined ? archive : lane.queue].filter(
+      (directory) => directory !== undefined,
+    ),
     from: 0n,
     incompleteFrom: undefined,
     pending: undefined,
@@ -204,7 +206,13 @@ export function takeHoldings(catchUp: CatchUp, holdings: Holdings): string | und
 const mostWaits = 3;
 
 /** This lane's queue or PostgreSQL will bring it. */
-async function comesByItself({ queue }: Lane, { own, waits }: CatchUp, name: WalName): Promise<boolean> {
+async function comesByItself(
+  { queue }: Lane,
+  { own, waits, cluster }: CatchUp,
+  name: WalName,
+): Promise<boolean> {
+  // As long as this host is a standby, nothing sends its queues.
+  if (cluster.relayedFrom !== undefined) return false;
   if (await isInQueue(queue, name)) return true;
   return waits < mostWaits && isReady(own.directory, name.text);
 }

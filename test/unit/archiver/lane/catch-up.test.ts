@@ -235,3 +235,17 @@ describe('a batch', () => {
     expect(run.missing).toEqual([name]);
   });
 });
+
+test('while this host is a standby, a file in the queue does not come by itself: it is sent from there', async () => {
+  const root = temporaryDirectory();
+  const [archive, queue] = [join(root, 'archive'), join(root, 's1')];
+  const name = historyName(2);
+  for (const each of [archive, queue]) mkdirSync(each);
+  writeFileSync(join(queue, name.text), '1\t0/1\tx\n');
+  const cluster = { systemIdentifier: '42', timeline: 2, isInRecovery: false, relayedFrom: archive };
+  const run = catchUp({ cluster, directories: [archive, queue], pending: [{ name, isOptional: false }] });
+  const deps = { settings: { pgdata: root } } as ArchiverDeps;
+  const batch = await nextCatchUpBatch(deps, { queue } as Lane, run, { files: 9, bytes: 9e9 });
+  expect(batch?.files.map(({ path }) => path)).toEqual([join(queue, name.text)]);
+  expect(run.coming).toBe(0);
+});
