@@ -5,6 +5,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { readdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../errors.ts';
 import { formatLeft } from '../../postgres/left-timeline.ts';
 import { compareWalNames, parseWalName, type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
@@ -12,6 +13,7 @@ import { readSentinel } from '../../system/sentinel.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import type { Trouble } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { pollAbandoned } from '../lane/abandonment.ts';
 import { beginCatchUp, nextCatchUpBatch, sendCatchUpBatch } from '../lane/catch-up.ts';
 import { type CatchUpEnd, catchUpToEnd, describeEnd } from '../lane/catch-up-to-end.ts';
 import { withDelivery } from '../lane/connect.ts';
@@ -29,13 +31,21 @@ import { watchDirectory } from './watch.ts';
 
 /** How often the archive is looked at without an event. */
 const lookMs = 5_000;
-/** How soon a lane that another process holds is tried again. */
-const busyMs = 1_000;
+/** The pause after a round in which nothing was sent. */
+const pausesMs = {
+  nothing: lookMs,
+  /** Another process holds the lane. */
+  busy: 1_000,
+  /** The standby is asked whether it wants WAL again. */
+  abandoned: 10_000,
+} as const;
 /** How often a standby is asked whether it still has everything. */
 const quietMs = 60_000;
 /** Where the archive is fed quickly, a round takes all that came meanwhile. */
 const shortestRoundMs = 500;
 const lockWaitMs = 5_000;
+/** At a promotion the others wait no longer than this for a standby that hangs. */
+const shutdownGraceMs = 5_000;
 
 interface Relay {
   readonly deps: ArchiverDeps;
@@ -52,7 +62,7 @@ async function newsOf({ archivedir }: Relay): Promise<string> {
   return [...names.sort(), ...left.map((mark) => formatLeft(mark))].join(' ');
 }
 
-type Round = { readonly trouble: Trouble | undefined } | 'nothing' | 'busy';
+type Round = { readonly trouble: Trouble | undefined } | keyof typeof pausesMs;
 
 /** The progress with one standby, as long as this process serves it. */
 interface Progress {
@@ -120,20 +130,22 @@ async function converse(
 
 async function round(relay: Relay, lane: Lane, progress: Progress): Promise<Round> {
   const { deps, archivedir } = relay;
-  const before = await readLaneState(lane);
-  if (before.abandoned !== undefined) return 'nothing';
   // The server may have followed another timeline since the last round.
   const cluster = {
     ...(await readCluster(deps.settings.pgdata)),
     isInRecovery: false,
     relayedFrom: archivedir,
   };
+  const before = await pollAbandoned(deps, lane, cluster, await readLaneState(lane), []);
+  if (before === undefined) return 'abandoned';
   const began = deps.monotonicMs();
   const use = await withDelivery(deps, lane, cluster, [], async (delivery, request) => {
     if (request !== undefined) await noteRequest(deps, lane, request);
     const trouble = await converse({ ...relay, cluster }, lane, delivery, progress);
     return { trouble, concern: delivery.concern };
   });
+  // A transfer that this stop has ended is no trouble of the standby.
+  deps.signal.throwIfAborted();
   const { trouble, concern } = use.kind === 'used' ? use.value : { trouble: use.trouble, concern: undefined };
   const finding =
     trouble === undefined ? wellBut(concern) : findingOf(deps, before, trouble, deps.monotonicMs() - began);
@@ -183,7 +195,7 @@ async function relayTo(relay: Relay, lane: Lane): Promise<void> {
     }
     const result = await roundSafely(relay, lane, progress);
     if (typeof result === 'string') {
-      await wakeUp.wait(result === 'busy' ? busyMs : lookMs);
+      await wakeUp.wait(pausesMs[result]);
       continue;
     }
     const { trouble } = result;
@@ -212,7 +224,8 @@ export async function relay(deps: ArchiverDeps, cluster: Cluster, config: SeenFi
   const stop = AbortSignal.any([end.signal, deps.signal]);
   // Every lane listens. Node warns of more than ten listeners.
   setMaxListeners(0, stop);
-  const own: Relay = { deps: { ...deps, signal: stop }, cluster, archivedir, stop, wakeUps: new Map() };
+  const run: ArchiverDeps['run'] = (command, options) => deps.run(command, { ...options, signal: stop });
+  const own: Relay = { deps: { ...deps, run, signal: stop }, cluster, archivedir, stop, wakeUps: new Map() };
   const wakeAll = (): void => {
     for (const { wake } of own.wakeUps.values()) wake();
   };
@@ -226,6 +239,6 @@ export async function relay(deps: ArchiverDeps, cluster: Cluster, config: SeenFi
   } finally {
     end.abort();
     unwatch();
-    await Promise.all(lanes);
+    await Promise.race([Promise.all(lanes), delay(shutdownGraceMs, undefined, { ref: false })]);
   }
 }
