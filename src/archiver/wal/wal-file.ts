@@ -110,6 +110,14 @@ export async function locateWalFile(deps: ArchiverDeps, path: string): Promise<W
 }
 
 async function readStart(path: string): Promise<Uint8Array> {
+  try {
+    return await readFirstBytes(path);
+  } catch (error) {
+    throw new PitrError(`cannot read "${path}"`, { detail: messageOf(error), cause: error });
+  }
+}
+
+async function readFirstBytes(path: string): Promise<Uint8Array> {
   const handle = await open(path, 'r');
   try {
     const buffer = new Uint8Array(longHeaderBytes);
