@@ -10,7 +10,7 @@ import type { Trouble, TroubleKind } from '../delivery/trouble.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { enqueue } from '../queue/enqueue.ts';
 import type { LocalCopy } from '../queue/local-copy.ts';
-import { listQueue, measureQueue, type QueueUse } from '../queue/queue.ts';
+import { isInQueue, listQueue, measureQueue, type QueueUse } from '../queue/queue.ts';
 import type { Lane } from './lane.ts';
 import type { Finding } from './modes.ts';
 import { hasAllWal, type LaneState } from './state.ts';
@@ -157,7 +157,9 @@ export async function queueWithinLimits(
   copy: LocalCopy,
   remembered?: QueueUse,
 ): Promise<QueueUse | undefined> {
-  const use = await requireRoom(deps, lane, await copy.bytes(), remembered);
+  const isThere = await isInQueue(lane.queue, copy.source.name);
+  // One that is in the queue already takes no more room.
+  const use = isThere ? remembered : await requireRoom(deps, lane, await copy.bytes(), remembered);
   await enqueue(deps, copy, lane);
   return use;
 }

@@ -149,7 +149,11 @@ export async function enqueue(
   lane: Pick<Lane, 'queue' | 'name'>,
 ): Promise<void> {
   try {
-    await addToQueue(deps, copy, lane);
+    await addToQueue(deps, copy, lane).catch((error: unknown) => {
+      // The lane may have delivered and removed the queued file while we compared it.
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+      return addToQueue(deps, copy, lane);
+    });
   } catch (error) {
     if (error instanceof PitrError) throw error;
     throw new PitrError(

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
@@ -7,6 +7,7 @@ import {
   answerFull,
   fullnessOf,
   isResting,
+  queueWithinLimits,
   reasonOf,
   requireRoom,
   restMs,
@@ -14,10 +15,13 @@ import {
   troubleOfError,
 } from '../../../../src/archiver/lane/policy.ts';
 import type { LaneState } from '../../../../src/archiver/lane/state.ts';
+import { plainCopy } from '../../../../src/archiver/queue/local-copy.ts';
+import type { WalFile } from '../../../../src/archiver/wal/wal-file.ts';
 import type { ArchiverSettings } from '../../../../src/config/options-archiver.ts';
 import { PitrError } from '../../../../src/errors.ts';
 import { textLog } from '../../../../src/system/log.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
+import { walFile } from '../wal-fixture.ts';
 
 const now = 5_000_000;
 const clock = { now: () => 1_000, monotonicMs: () => now, moment: () => ({ boot: 'this', ms: now }) };
@@ -158,4 +162,19 @@ describe('an error during shipping', () => {
     expect(troubleOfError(log, new TypeError('x is undefined'))).toMatchObject({ reason: 'x is undefined' });
     expect(lines.join('')).toContain('this is a bug');
   });
+});
+
+test('a full queue takes no room for a file that it holds already', async () => {
+  const root = temporaryDirectory();
+  const queue = join(root, 's1');
+  mkdirSync(queue);
+  const [source, other] = await Promise.all(
+    ['000000010000000000000001', '000000010000000000000002'].map((name) => walFile(root, name, name)),
+  );
+  linkSync(source?.path ?? '', join(queue, '000000010000000000000001'));
+  const settings = { queue_max: { kind: 'files', files: 1 }, l_archivedir: root } as ArchiverSettings;
+  const deps = { settings } as ArchiverDeps;
+  const lane = { name: 's1', queue } as Lane;
+  await queueWithinLimits(deps, lane, plainCopy(source as WalFile));
+  await expect(queueWithinLimits(deps, lane, plainCopy(other as WalFile))).rejects.toThrow('(queue_max)');
 });

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -323,4 +324,18 @@ test('two forms of a segment that contradict each other are not sent', async () 
   writeFileSync(join(lane.queue, first), wal(2));
   const stuck = await nextFromQueue(sending, [walName(first)]);
   expect(stuck).toMatchObject({ kind: 'stuck', trouble: { kind: 'conflict' } });
+});
+
+test('a queued frame that the lane delivers and removes while it is compared is queued anew', async () => {
+  const { add, deps, lane, copier, queued, root } = site();
+  await add(first, wal(1));
+  const file = await walFile(join(root, 'pg_wal'), first, wal(1));
+  let isRemoved = false;
+  const run: typeof runCommand = (command, options) => {
+    if (!isRemoved) rmSync(join(lane.queue, `${first}.zst`));
+    isRemoved = true;
+    return runCommand(command, options);
+  };
+  await withLocalCopy(copier, file, (copy) => enqueue({ ...deps, run }, copy, lane));
+  expect(queued()).toEqual([`${first}.zst`]);
 });
