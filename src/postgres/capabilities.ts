@@ -214,6 +214,8 @@ function factsAt({ since, before, value }: At) {
     comparesWalSenders: since('12'),
     /** A reload puts another `primary_conninfo` into force. "Release 13", Streaming Replication and Recovery */
     reloadsPrimaryConninfo: since('13'),
+    /** A standby finds a timeline that appears in its archive; before, only at its start. "Release 9.1", Continuous Archiving */
+    findsNewTimelines: since('9.1'),
     /** "Archive Recovery Settings" */
     hasArchiveCleanupCommand: since('9.0'),
     /** Earlier releases ask the archive again every 5 seconds. Server Configuration, "Replication" */

@@ -33,6 +33,8 @@ export interface FollowFacts {
   readonly hasSlots: boolean;
   /** Whether a reload puts another primary into force. */
   readonly reloads: boolean;
+  /** Whether a standby that reads its archive only finds a new timeline there without a restart. */
+  readonly findsTimelines: boolean;
   readonly hostName: string;
 }
 
@@ -67,6 +69,7 @@ export async function observeOwn(
     ini: await observeIni(deps, address),
     hasSlots: await hasSlotsHere(directory),
     reloads: server.capabilities.reloadsPrimaryConninfo,
+    findsTimelines: server.capabilities.findsNewTimelines,
     hostName: quoted(deps.hostName, 100),
   };
 }

@@ -187,6 +187,9 @@ export function planFollow(facts: FollowFacts, iniFile: string): readonly Follow
   const marks = missingMarks(facts, answer.host.facts);
   const isRunning = state.kind === 'recovering';
   const { configuration, settings, streams } = start;
+  // The new timeline's history must have come first.
+  const isBlindToIt =
+    isRunning && !streams && !facts.findsTimelines && facts.own.timeline < answer.host.facts.timeline;
   const wasPrimary = isFormerPrimary(facts) || wasStoppedForSwitchover(facts);
   return [
     ...when(marks.length > 0, { kind: 'mark-left', marks }),
@@ -201,7 +204,13 @@ export function planFollow(facts: FollowFacts, iniFile: string): readonly Follow
     ...when(isRunning && streams && !reloads, { kind: 'restart', configuration }),
     ...(isRunning ? [] : [{ kind: 'start-server', configuration } as const]),
     ...when(!isRunning || (streams && !reloads), { kind: 'see-it-recover' }),
-    { kind: 'see-it-follow', host: request.address.host, streams, isDelayed: start.isDelayed },
+    {
+      kind: 'see-it-follow',
+      host: request.address.host,
+      streams,
+      isDelayed: start.isDelayed,
+      ...(isBlindToIt ? { restart: configuration } : {}),
+    },
     ...leftSlotSteps(start),
     ...keepingSteps(start),
   ];

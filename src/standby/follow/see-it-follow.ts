@@ -1,9 +1,11 @@
 import { PitrError } from '../../errors.ts';
-import { firstLsnOf, formatLsn } from '../../postgres/lsn.ts';
+import { firstLsnOf, formatLsn, segmentContaining } from '../../postgres/lsn.ts';
+import { sqlLiteral } from '../../postgres/quoting.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { arrivalOf } from '../archive/arrival.ts';
-import { serverLogSince, serverLogTail, type Started } from '../server/local-server.ts';
+import { restartServerProgram, serverLogSince, serverLogTail, type Started } from '../server/local-server.ts';
 import type { Server } from '../server/server.ts';
+import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { observeServer, rowsOf, startupTitle } from '../server/server-state.ts';
 import { streamInLog } from '../server/streaming.ts';
 import { type Look, waitUntil } from '../server/wait.ts';
@@ -24,6 +26,8 @@ export interface Manner {
   readonly streams: boolean;
   /** It replays late, on purpose, and may ask for a stream only then: that its archive gets WAL is all that can be seen. */
   readonly isDelayed: boolean;
+  /** With it the server is started again, once WAL of the new timeline has come. */
+  readonly restart?: ServerConfiguration;
 }
 
 interface Following {
@@ -71,10 +75,37 @@ function streamInItsLog(text: string, { server, facts }: Following, isHot: boole
 }
 
 /**
+ * A standby that answers nobody logs nothing if it streams from there already, as in a --follow that is run again. The server there
+ * names those that stream from it.
+ */
+export async function streamSeenThere(
+  { server, facts }: Pick<Following, 'server' | 'facts'>,
+  { query }: Pick<Host, 'query'>,
+): Promise<Followed | undefined> {
+  const name = sqlLiteral(server.deps.hostName);
+  const rows = await query(
+    `SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND application_name = ${name}`,
+  );
+  return rows.length === 0 ? undefined : { by: 'streaming', timeline: facts.timeline, lsn: facts.lsn };
+}
+
+async function seeStream(
+  following: Following,
+  host: Host,
+  text: string,
+  isHot: boolean,
+): Promise<Followed | undefined> {
+  const { hasStatWalReceiver, reloadsPrimaryConninfo } = following.server.capabilities;
+  const seen = (await streamFrom(following)) ?? streamInItsLog(text, following, isHot);
+  if (seen !== undefined || (isHot && hasStatWalReceiver) || !reloadsPrimaryConninfo) return seen;
+  return streamSeenThere(following, host);
+}
+
+/**
  * Waits until the WAL receiver streams from the server that is to be followed, on its timeline. As long as replay makes
  * progress we keep waiting: the archive may bring the WAL that streaming needs.
  */
-async function seeItStream(following: Following): Promise<Seen> {
+async function seeItStream(following: Following, host: Host): Promise<Seen> {
   const { server, started } = following;
   const { deps } = server;
   let counted = { progress: '', refusals: 0 };
@@ -84,7 +115,7 @@ async function seeItStream(following: Following): Promise<Seen> {
     if (state.kind === 'production') return { kind: 'failed', reason: 'the server is out of recovery' };
     const text = (await serverLogSince(deps, started, readLogBytes)) ?? '';
     const isHot = state.kind === 'recovering' && state.answers;
-    const stream = (await streamFrom(following)) ?? streamInItsLog(text, following, isHot);
+    const stream = await seeStream(following, host, text, isHot);
     if (stream !== undefined) return { kind: 'done', value: stream };
     const { progress } = state;
     const { refusals } = streamInLog(text);
@@ -98,21 +129,33 @@ async function seeItStream(following: Following): Promise<Seen> {
 
 const nudgeMs = 10_000;
 
+/** A standby there ends no segment: the one that it replays is waited for. */
+async function segmentToCome({ facts }: Following, host: Host): Promise<SegmentName> {
+  if (!facts.inRecovery) return endSegmentThere(host);
+  const { walSegmentSize: segmentSize } = facts.settings;
+  const { walSegmentSkipsFF } = facts.capabilities;
+  return segmentContaining(facts.timeline, facts.lsn, { segmentSize, walSegmentSkipsFF });
+}
+
 /** Ends segments there until one of them is in archivedir. */
-async function awaitArrival({ server, facts }: Following, host: Host): Promise<Look<SegmentName>> {
+async function awaitArrival(following: Following, host: Host): Promise<Look<SegmentName | Followed>> {
+  const { server, facts } = following;
   const { deps } = server;
   const { archivedir, wal_timeout } = deps.settings;
   const segmentSize = facts.settings.walSegmentSize;
   const cluster = { systemIdentifier: facts.systemIdentifier, segmentSize };
-  const ended = [await endSegmentThere(host)];
+  const ended = [await segmentToCome(following, host)];
   let nudgedMs = deps.monotonicMs();
-  return waitUntil<SegmentName>(deps, wal_timeout, async () => {
+  return waitUntil<SegmentName | Followed>(deps, wal_timeout, async () => {
+    // It may have no archive that it feeds.
+    const stream = facts.inRecovery ? await streamFrom(following) : undefined;
+    if (stream !== undefined) return { kind: 'done', value: stream };
     for (const name of ended) {
       const arrival = await arrivalOf(archivedir, name, cluster);
       if (arrival.kind === 'wrong') return { kind: 'failed', reason: `${name.text}: ${arrival.reason}` };
       if (arrival.kind === 'whole') return { kind: 'done', value: name };
     }
-    if (deps.monotonicMs() - nudgedMs > nudgeMs) {
+    if (!facts.inRecovery && deps.monotonicMs() - nudgedMs > nudgeMs) {
       deps.log.notice(`waiting for ${ended[0]?.text ?? ''} in ${archivedir}`);
       ended.push(await endSegmentThere(host));
       nudgedMs = deps.monotonicMs();
@@ -148,10 +191,17 @@ async function awaitReplay({ server, started, facts }: Following, segment: Segme
   });
 }
 
-async function seeItInArchive(following: Following, host: Host, isDelayed: boolean): Promise<Seen> {
+async function seeItInArchive(
+  following: Following,
+  host: Host,
+  { isDelayed, restart }: Manner,
+): Promise<Seen> {
   const arrived = await awaitArrival(following, host);
   if (arrived.kind === 'done') {
-    if (!isDelayed) return awaitReplay(following, arrived.value);
+    if ('by' in arrived.value) return { kind: 'done', value: arrived.value };
+    const { server } = following;
+    const started = restart === undefined ? following.started : await restartServerProgram(server, restart);
+    if (!isDelayed) return awaitReplay({ ...following, started }, arrived.value);
     const { timeline } = arrived.value;
     const segmentSize = following.facts.settings.walSegmentSize;
     const lsn = firstLsnOf(arrived.value, segmentSize) + BigInt(segmentSize);
@@ -163,14 +213,10 @@ async function seeItInArchive(following: Following, host: Host, isDelayed: boole
 }
 
 /** Waits until this standby is seen following the other server. Otherwise throws; the settings stay as they are. */
-export async function mustFollow(
-  following: Following,
-  host: Host,
-  { streams: mayStream, isDelayed }: Manner,
-): Promise<Followed> {
-  const streams = mayStream && !isDelayed;
+export async function mustFollow(following: Following, host: Host, manner: Manner): Promise<Followed> {
+  const streams = manner.streams && !manner.isDelayed;
   const { server, started, address, facts } = following;
-  const seen = await (streams ? seeItStream(following) : seeItInArchive(following, host, isDelayed));
+  const seen = await (streams ? seeItStream(following, host) : seeItInArchive(following, host, manner));
   if (seen.kind === 'done') return seen.value;
   const { deps } = server;
   const { repl_db_user: user = 'USER' } = deps.settings;

@@ -95,10 +95,13 @@ export const followSteps = {
     },
   }),
   'see-it-follow': followStep<{ readonly host: string } & Manner>({
-    say: ({ host, streams, isDelayed }) =>
-      streams && !isDelayed
-        ? `wait until it is seen streaming from ${host}`
-        : `end a segment on ${host}, and wait until it has come here${isDelayed ? '' : ' and is replayed'}`,
+    say: ({ host, streams, isDelayed, restart }) => {
+      if (streams && !isDelayed) return `wait until it is seen streaming from ${host}`;
+      const replayed = isDelayed ? '' : ' and is replayed';
+      return restart === undefined
+        ? `end a segment on ${host}, and wait until it has come here${replayed}`
+        : `end a segment on ${host}, wait until it has come here, restart the server, and wait until that segment is replayed`;
+    },
     run: async (context, manner) => {
       await notePrimary(context);
       const { deps, server, started, address, host } = context;

@@ -188,8 +188,8 @@ export async function observeWalFor(
   const { host } = answer;
   if (directory.control?.systemIdentifier !== host.facts.systemIdentifier) return { kind: 'there' };
   const archiveThere = () => observeArchiveThere(deps, name, host);
-  const { makesArchive, state, reloads, start } = own;
-  const isStarted = state.kind === 'stopped' || (start.streams && !reloads);
+  const { makesArchive, state, reloads, findsTimelines, start } = own;
+  const isStarted = state.kind === 'stopped' || !(start.streams ? reloads : findsTimelines);
   return observeWalToCome({ deps, directory, host, archiveThere, makesArchive, isStarted }, own.own);
 }
 

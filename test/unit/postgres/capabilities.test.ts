@@ -44,6 +44,7 @@ test('the table shows the capabilities of each release', () => {
       "controlRedoColumn": "8.4: none, 9.6: "redo_location", 10: "redo_lsn"",
       "currentLsnFunction": "8.4: "pg_current_xlog_location", 10: "pg_current_wal_lsn"",
       "currentTimelineMustBeLeftOut": "8.4: true, 12: false",
+      "findsNewTimelines": "8.4: false, 9.1: true",
       "hasArchiveCleanupCommand": "8.4: false, 9.0: true",
       "hasAutoConf": "8.4: false, 9.4: true",
       "hasGroupAccess": "8.4: false, 11: true",

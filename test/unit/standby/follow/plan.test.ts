@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
+import { parseVersion } from '../../../../src/postgres/version.ts';
 import type { FollowFacts } from '../../../../src/standby/follow/facts.ts';
-import { listFollowObjections } from '../../../../src/standby/follow/plan.ts';
+import { listFollowObjections, planFollow } from '../../../../src/standby/follow/plan.ts';
 import { archive, configuration, controlFile, dataDirectory } from '../standby-facts.ts';
 
 /** The old primary of a switchover, which somebody has started as a standby and stopped again. */
@@ -65,6 +67,53 @@ test('a standby for which WAL is nowhere does not follow, unless its history for
   ]);
   expect(objectionsAt(0x9000000n)).toEqual([expect.stringContaining('has no more than up to')]);
 });
+
+test.each([
+  ['9.0', 2, true],
+  ['9.0', 1, false],
+  ['9.1', 2, false],
+])(
+  'a standby of %s that only reads its archive is started again on the way to timeline %i: %s',
+  (version, timeline, isStarted) => {
+    const server = capabilitiesOf(parseVersion(version));
+    const facts = {
+      request: { address: { host: 'b', port: 5432 }, expected: undefined, mayBePrimary: false },
+      answer: {
+        kind: 'host',
+        isSelf: false,
+        host: {
+          facts: {
+            systemIdentifier: controlFile().systemIdentifier,
+            timeline,
+            history: timeline === 1 ? [] : [{ timeline: 1, end: { kind: 'lsn', lsn: 0x5000000n } }],
+            lsn: 0x8000000n,
+            inRecovery: false,
+          },
+        },
+      },
+      state: { kind: 'recovering', answers: true },
+      own: { timeline: 1, lsn: 0x4000000n, isRecordStart: false, history: undefined },
+      ini: { kind: 'same' },
+      walToCome: { kind: 'there' },
+      findsTimelines: server.findsNewTimelines,
+      start: {
+        directory: dataDirectory(version, { control: controlFile() }),
+        archive,
+        configuration,
+        streams: false,
+        isDelayed: false,
+        lowLimits: [],
+        hasFirstSegment: true,
+        leftSlots: [],
+        keeping: { kind: 'none' },
+      },
+    };
+    const steps = planFollow(facts as unknown as FollowFacts, '/i');
+    const seen = steps.find(({ kind }) => kind === 'see-it-follow');
+    expect(seen).toBeDefined();
+    expect(seen !== undefined && 'restart' in seen).toBe(isStarted);
+  },
+);
 
 describe('a server that was promoted earlier', () => {
   test('can become a standby if it was stopped for a switchover, though it has been in recovery since', () => {
