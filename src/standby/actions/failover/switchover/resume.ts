@@ -21,6 +21,10 @@ export async function resumePrimary(run: SwitchoverRun, timeline: number): Promi
     try {
       const args = { timeline, cluster: systemIdentifier, token };
       const { heldBy } = await peer.callAnew('resume-primary', args, limitMs);
+      if (heldBy === run.publicName) {
+        sayHeld(run, timeline);
+        return;
+      }
       if (heldBy !== undefined) {
         run.primary = 'not-ours';
         log.warning(
@@ -37,6 +41,18 @@ export async function resumePrimary(run: SwitchoverRun, timeline: number): Promi
     }
     await pause(pauseMs);
   }
+}
+
+/** The stop of an earlier run was not finished when this one asked for its own. */
+function sayHeld(run: SwitchoverRun, timeline: number): void {
+  const { server, peer, systemIdentifier, begun } = run;
+  run.primary = 'held';
+  const token = begun?.token;
+  const byHand = token === undefined ? '' : ` ${resumeByHand(peer, systemIdentifier, { timeline, token })}`;
+  server.deps.log.error(
+    `an earlier run of this host has stopped the old primary on ${peer.host}: no server takes writes`,
+    { hint: `Run --switchover again: it finishes the switchover.${byHand}` },
+  );
 }
 
 /** A server that opened beside the new primary would be a second one. */

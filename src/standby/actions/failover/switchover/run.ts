@@ -1,4 +1,5 @@
 import type { Shutdown } from '../../../../verbs/verbs.ts';
+import type { SwitchoverRecord } from '../../../host/backup-record/record.ts';
 import type { Peer } from '../../../peers/peer.ts';
 import { isStopped } from '../../../siblings/ask.ts';
 import type { SiblingFacts } from '../../../siblings/observe.ts';
@@ -28,8 +29,13 @@ export interface SwitchoverRun extends FailoverRun {
   readonly publicName: string;
   /** The other standbys that were stopped before the switchover: nobody has asked for their start. */
   readonly stoppedBefore: readonly string[];
-  /** 'unknown' or 'stopped': it is to be started again if the switchover fails; 'not-ours': it is stopped for another run. */
-  primary: 'running' | 'unknown' | 'stopped' | 'not-ours';
+  /** The record of an earlier run of this host. */
+  readonly begun: SwitchoverRecord | undefined;
+  /**
+   * 'unknown' or 'stopped': it is to be started again if the switchover fails; 'not-ours': it is stopped for another host; 'held':
+   * for an earlier run of this one.
+   */
+  primary: 'running' | 'unknown' | 'stopped' | 'not-ours' | 'held';
   /** Another server has taken the role, or is about to: the old primary must not be started again. */
   isRoleTaken?: boolean;
   /** The location that this standby must have replayed before the primary is stopped. */
@@ -61,6 +67,7 @@ export function newSwitchoverRun(
     peer,
     systemIdentifier,
     token: deps.nonce(),
+    begun,
     facts: before?.primary,
     publicName,
     // Once this host was promoted, an earlier run may have stopped one itself, to start it again.

@@ -248,7 +248,9 @@ const ownSteps = {
         // Nothing that an earlier run has begun can open the server here.
         ...(opening === 'not begun' ? { takesRole: undefined, promotion: undefined } : {}),
       }),
-    undo: async ({ server, primary }) => {
+    undo: async ({ server, primary, begun }) => {
+      // Its token is the one of that stop.
+      if (primary === 'held' && begun !== undefined) await changeRecord(server.pgdata, { switchover: begun });
       // If the primary could not be started again, the next run has to look at it.
       if (primary === 'running' || primary === 'not-ours')
         await changeRecord(server.pgdata, { switchover: undefined });
