@@ -98,6 +98,8 @@ export interface SetupFacts {
   readonly texts: ReadonlyMap<string, string>;
   /** Our file in the directory that postgresql.conf includes; undefined if it includes none. */
   readonly confFile: string | undefined;
+  /** Settings of postgresql.conf and postgresql.auto.conf, for a server that cannot be asked. */
+  readonly configured: ReadonlyMap<string, { readonly value: string }>;
   /** Settings in postgresql.auto.conf. */
   readonly autoConf: ReadonlyMap<string, string>;
   /** The password for streaming: that of the INI file, otherwise a new one. */

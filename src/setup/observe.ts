@@ -260,11 +260,16 @@ async function filesOf(around: Surroundings, server: ServerFacts) {
   const ownFile = conf === undefined ? undefined : confFileOf(cluster.configFile, conf);
   const confFile = ownFile === undefined ? undefined : await withoutLinks(ownFile);
   const hbaFile = server.kind === 'seen' ? server.hbaFile : join(dirname(cluster.configFile), 'pg_hba.conf');
-  const autoConf = await textOf(join(cluster.pgdata, 'postgresql.auto.conf')).catch(() => undefined);
+  const text = await textOf(join(cluster.pgdata, 'postgresql.auto.conf')).catch(() => undefined);
+  const autoConf = settingsIn(text ?? '');
+  const texts = await textsOf([places.archiverIni, places.standbyIni, confFile, hbaFile]);
+  const ours = confFile === undefined ? undefined : texts.get(confFile);
+  const configured = [...settingsIn(conf ?? ''), ...settingsIn(ours ?? ''), ...autoConf];
   return {
+    configured: new Map(configured.map(([name, value]) => [name, { value }])),
     confFile,
-    texts: await textsOf([places.archiverIni, places.standbyIni, confFile, hbaFile]),
-    autoConf: settingsIn(autoConf ?? ''),
+    texts,
+    autoConf,
   };
 }
 

@@ -1,5 +1,7 @@
 /** The two INI files. Pure. */
 import { basename } from 'node:path';
+import { parseIniText } from '../config/ini-text.ts';
+import { resolveSection } from '../config/ini-values.ts';
 import { roleOf } from '../postgres/standby-role.ts';
 import { typedWord } from './commands.ts';
 import type { HostFacts, SetupFacts } from './facts.ts';
@@ -86,6 +88,15 @@ export function planInis(facts: SetupFacts): Plan {
   const planOf = (path: string, text: string | undefined, isSecret: boolean) =>
     text === undefined ? nothing : planFile(path, texts.get(path), text, isSecret);
   return joined(planOf(places.archiverIni, archiver, false), planOf(places.standbyIni, standby, true));
+}
+
+/**
+ * Whether cmd_standby's INI file has the password of this run for that role. Otherwise a person streams in another way, by .pgpass
+ * or another role: a password that is in no file must not become that of the role.
+ */
+export function isPasswordKept({ places, texts, password }: SetupFacts, role: string): boolean {
+  const { entries } = resolveSection(parseIniText(texts.get(places.standbyIni) ?? ''), 'DEFAULT');
+  return entries.get('repl_db_user')?.value === role && entries.get('repl_db_password')?.value === password;
 }
 
 /** Whether the INI file of a program is as this run wants it: until then nothing is done with it. */

@@ -2,7 +2,7 @@
 import { roleOf } from '../postgres/standby-role.ts';
 import { callOf, hostFlags, serverCommand, typedWord } from './commands.ts';
 import type { SetupFacts } from './facts.ts';
-import { isIniReady, planInis } from './plan-inis.ts';
+import { isIniReady, isPasswordKept, planInis } from './plan-inis.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
 import { planConfiguration } from './plan-server.ts';
 
@@ -27,9 +27,11 @@ function planHelpers({ server, helperFile, request, me, programFolder }: SetupFa
 }
 
 /** The role of this host, for the time when it is a standby. */
-function planOwnRole({ server, request, hostName, hasPassword }: SetupFacts): Plan {
-  if (server.kind !== 'seen' || server.role === undefined || hasPassword) return nothing;
+function planOwnRole(facts: SetupFacts): Plan {
+  const { server, request, hostName, hasPassword } = facts;
   const role = roleOf(hostName);
+  if (server.kind !== 'seen' || server.role === undefined || hasPassword || !isPasswordKept(facts, role))
+    return nothing;
   if (request.apply) return steps({ kind: 'make-role', role, where: 'here' });
   return todo(
     'here',

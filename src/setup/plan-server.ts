@@ -9,6 +9,7 @@ import { judgeText } from './own-file.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
 import {
   archiveCommandFor,
+  callsAs,
   confText,
   type CurrentSettings,
   foreignArchiving,
@@ -73,12 +74,15 @@ function planPending(facts: SetupFacts, unmet: readonly Want[]): Plan {
 }
 
 function planSettings(facts: SetupFacts): Plan {
-  const { capabilities, confFile, programs, places } = facts;
+  const { capabilities, confFile, programs, places, configured } = facts;
   if (capabilities === undefined) return nothing;
   const current = currentOf(facts);
   const command = archiveCommandFor(programs.cmd_archiver.path, places.archiverIni);
-  const foreign = foreignArchiving(current);
-  const wants = wantsOf(capabilities, command, current).filter(
+  const foreign = foreignArchiving(current ?? configured, command);
+  const there = (current ?? configured).get('archive_command')?.value ?? '';
+  // A program that is joined to our call stays.
+  const kept = callsAs(command, there) ? there : command;
+  const wants = wantsOf(capabilities, kept, current).filter(
     ({ name }) => foreign === undefined || name !== 'archive_command',
   );
   const objection =

@@ -2,7 +2,7 @@
 import { roleOf } from '../postgres/standby-role.ts';
 import { callOf, hostFlags, serverCommand } from './commands.ts';
 import type { PrimaryFacts, SetupFacts } from './facts.ts';
-import { isIniReady, planInis } from './plan-inis.ts';
+import { isIniReady, isPasswordKept, planInis } from './plan-inis.ts';
 import { joined, nothing, type Plan, steps, todo } from './plan-parts.ts';
 import { planQueues } from './plan-primary.ts';
 import { planConfiguration } from './plan-server.ts';
@@ -15,8 +15,8 @@ function hostOf({ hosts }: SetupFacts): string {
 
 function planRole(facts: SetupFacts, { role, ownName }: Seen): Plan {
   const { hasPassword, request } = facts;
-  if (role === undefined || hasPassword) return nothing;
   const name = roleOf(ownName);
+  if (role === undefined || hasPassword || !isPasswordKept(facts, name)) return nothing;
   if (request.apply) return steps({ kind: 'make-role', role: name, where: 'primary' });
   return todo(
     'here',
@@ -27,7 +27,10 @@ function planRole(facts: SetupFacts, { role, ownName }: Seen): Plan {
 
 /** A server of another cluster that runs in pgdata, such as the one that a package has made. */
 function planOwnServer(facts: SetupFacts): Plan {
-  const { server, cluster } = facts;
+  const { server, cluster, systemIdentifier, archiveOf } = facts;
+  // A standby that still starts, or that answers no queries: what it does is shown by --check.
+  const isOurs = systemIdentifier !== undefined && systemIdentifier === archiveOf;
+  if (server.kind === 'unasked' && isOurs) return nothing;
   if (server.kind === 'stopped' || (server.kind === 'seen' && server.isInRecovery)) return nothing;
   const { as, line } = serverCommand(facts, 'stop');
   const what = server.kind === 'unasked' ? ` (${server.reason})` : '';

@@ -1,5 +1,6 @@
 /** The settings that the server must have for archiving and streaming. Pure. */
 import { archiveCallOf } from '../config/archive-command.ts';
+import { splitWords } from '../config/command-words.ts';
 import type { Capabilities } from '../postgres/capabilities.ts';
 import { doublePercent, settingLine } from '../postgres/quoting.ts';
 import { shellQuote } from '../system/shell-quote.ts';
@@ -43,6 +44,40 @@ export function archiveCommandFor(program: string, iniFile: string): string {
   return `${commandWord(program)} -C ${commandWord(iniFile)} -F %p`;
 }
 
+const wordsOf = (command: string): readonly string[] => {
+  const split = splitWords(command);
+  return split.kind === 'words' ? split.words : [];
+};
+
+/** Words by which a shell does more than to run one program. */
+const isOperator = (word: string): boolean => /[;&|<>]/.test(word);
+
+/** Our call alone, or joined to others by `&&`, so that a failure of each of them counts (doc/beside-others.md). */
+export function callsAs(wanted: string, command: string): boolean {
+  const [ours, theirs] = [archiveCallOf(wanted), archiveCallOf(command)];
+  const operators = wordsOf(command).filter(isOperator);
+  return (
+    command === wanted ||
+    (theirs?.passesSegment === true &&
+      theirs.program === ours?.program &&
+      theirs.iniFile === ours.iniFile &&
+      !command.includes('\n') &&
+      operators.every((word) => word === '&&'))
+  );
+}
+
+/** Nothing else is lost if a command of this kind is replaced: it is our program and its flags, and no more. */
+function isOurCallAlone(command: string): boolean {
+  if (archiveCallOf(command) === undefined) return false;
+  const [program = '', ...rest] = wordsOf(command);
+  const isFlagOrValue = (word: string, index: number) =>
+    word.startsWith('-') || /^(-[CF]|--config|--file)$/.test(rest[index - 1] ?? '');
+  return (
+    archiveCallOf(program) !== undefined &&
+    rest.every((word, index) => isFlagOrValue(word, index) && !isOperator(word))
+  );
+}
+
 const isOneOf =
   (...values: readonly string[]) =>
   (value: string): boolean =>
@@ -65,7 +100,7 @@ function wantedValues(
       ? []
       : [['wal_level', walLevel, isOneOf(walLevel, 'hot_standby', 'logical')] as const]),
     ['archive_mode', 'on', isOneOf('on', 'always')],
-    ['archive_command', archiveCommand, isOneOf(archiveCommand)],
+    ['archive_command', archiveCommand, (value: string) => callsAs(archiveCommand, value)],
     ...(streaming
       ? ([
           ['max_wal_senders', '10', (value: string) => Number(value) >= fewestSenders],
@@ -95,12 +130,15 @@ export function wantsOf(
   });
 }
 
-/** Another program archives already: that is never replaced unasked. */
-export function foreignArchiving(current: CurrentSettings | undefined): string | undefined {
+/** Another program archives already, alone or beside ours: that is never replaced unasked. */
+export function foreignArchiving(
+  current: ReadonlyMap<string, Pick<CurrentSetting, 'value'>> | undefined,
+  wanted: string,
+): string | undefined {
   const library = current?.get('archive_library')?.value ?? '';
   if (library !== '') return `archive_library = '${library}'`;
   const command = current?.get('archive_command')?.value ?? '';
-  return command === '' || archiveCallOf(command) !== undefined
+  return command === '' || callsAs(wanted, command) || isOurCallAlone(command)
     ? undefined
     : `archive_command = '${command}'`;
 }

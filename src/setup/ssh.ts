@@ -116,15 +116,20 @@ async function askHostKey(
   run: RunCommand,
   address: HostAddress,
   user: string,
-  knownElsewhere: readonly string[],
+  knownElsewhere: readonly string[] | 'nowhere',
 ): Promise<{ readonly lines: string; readonly said: string }> {
   return withTemporaryDirectory('pitrtools-setup-', async (directory) => {
     const file = join(directory, 'known_hosts');
+    // The file of the whole host counts as well: of a key that is in it, ssh writes no line.
+    const known =
+      knownElsewhere === 'nowhere'
+        ? [`UserKnownHostsFile=${file}`, 'GlobalKnownHostsFile=/dev/null']
+        : [`UserKnownHostsFile=${[file, ...knownElsewhere].join(' ')}`];
     const options = [
       'BatchMode=yes',
       `ConnectTimeout=${connectTimeoutS}`,
       'StrictHostKeyChecking=accept-new',
-      `UserKnownHostsFile=${[file, ...knownElsewhere].join(' ')}`,
+      ...known,
       'HashKnownHosts=no',
       'UpdateHostKeys=no',
       'CheckHostIP=no',
@@ -174,7 +179,7 @@ export async function pinHost(
       detail: quoted(compared.said, 1000),
       hint: `It was changed there, or another host answers. If it was changed on purpose: ssh-keygen -R ${typedWord(knownHostName(address))}`,
     });
-  const asked = compared.lines === '' ? await askHostKey(run, address, user, []) : compared;
+  const asked = compared.lines === '' ? await askHostKey(run, address, user, 'nowhere') : compared;
   if (asked.lines === '')
     throw new PitrError(`the host key of ${address.host} was not received`, { detail: quoted(asked.said) });
   const before = (await readIfExists(knownHosts))?.toString('utf8') ?? '';

@@ -93,6 +93,7 @@ const base: SetupFacts = {
   primary: { kind: 'unasked' },
   texts: new Map([[hba, 'local all all peer\n']]),
   confFile: conf,
+  configured: new Map(),
   autoConf: new Map(),
   password: 'secret',
   hasPassword: false,
@@ -201,6 +202,46 @@ describe('the plan of --setup on a primary', () => {
     expect(lines(plan).join('\n')).toContain('the server archives by another program');
   });
 
+  const call = '/usr/bin/cmd_archiver -C /etc/pitrtools/cmd_archiver.ini -F %p';
+  const withCommand = (command: string, facts: Partial<SetupFacts> = {}) => {
+    const settings = new Map(fresh.settings)
+      .set('archive_command', setting(command, 'sighup'))
+      .set('archive_mode', setting('on'));
+    return planSetup({
+      ...base,
+      request: { ...request, apply: true },
+      server: { ...fresh, settings },
+      ...facts,
+    });
+  };
+
+  test.each([
+    [`${call} && pgbackrest --stanza=main archive-push %p`, undefined],
+    [`/opt/1.x/bin/cmd_archiver -C /opt/1.x/cmd_archiver.ini -F %p && ${call}`, undefined],
+    [`${call}; gzip %p`, 'foreign'],
+    [`${call} || true`, 'foreign'],
+    [`/usr/bin/cmd_archiver -C /etc/other.ini -F %p && pgbackrest archive-push %p`, 'foreign'],
+    ['/old/bin/cmd_archiver -C /etc/other.ini -F %p', 'replaced'],
+  ])('leaves what stands beside our call in archive_command: %s', (command, outcome) => {
+    const plan = withCommand(command);
+    const isReplaced = JSON.stringify(plan.steps).includes('archive_command');
+    expect(isReplaced).toBe(outcome === 'replaced');
+    expect(lines(plan).join('\n').includes('archives by another program')).toBe(outcome === 'foreign');
+  });
+
+  test('gives the role no password that is not in the INI file', () => {
+    const applied = { ...base, request: { ...request, apply: true } };
+    const { texts } = written(applied, planSetup(applied));
+    const path = base.places.standbyIni;
+    const ini = texts.get(path) ?? '';
+    const plan = (text: string) =>
+      kinds(planSetup({ ...applied, texts: new Map(texts).set(path, text), password: 'new' }));
+    expect(kinds(planSetup({ ...applied, texts }))).toContain('make-role');
+    // It is in .pgpass; then the file has another one, which could not be read for a mistake elsewhere in it.
+    expect(plan(ini.replace(/^repl_db_password.*\n/m, ''))).not.toContain('make-role');
+    expect(plan(`${ini}no_such_key: 1\n`)).not.toContain('make-role');
+  });
+
   test('never overwrites a file that was changed by hand', () => {
     const texts = written(base, planSetup(base)).texts;
     const ini = texts.get('/etc/pitrtools/cmd_archiver.ini') ?? '';
@@ -276,6 +317,25 @@ describe('the plan of --setup on a standby', () => {
     const marked = planSetup({ ...stopped, archiveOf: '8' });
     expect(kinds(marked)).toEqual([]);
     expect(lines(marked)).toEqual(expect.arrayContaining(['cmd_standby -B', 'cmd_standby -S']));
+
+    // A warm standby, or one that still starts, answers no queries: it is not to be stopped.
+    const warm = planSetup({
+      ...stopped,
+      archiveOf: '7',
+      queuesOf: '7',
+      queues: ['alpha'],
+      server: { kind: 'unasked', reason: 'the database system is starting up' },
+    });
+    expect(warm).toEqual({ steps: [], todos: [], notes: [] });
+
+    // The server does not run yet, and is to archive by another program.
+    const both = `/usr/bin/cmd_archiver -C /etc/pitrtools/cmd_archiver.ini -F %p && wal-g %p`;
+    const joint = planSetup({ ...seen, configured: new Map([['archive_command', { value: both }]]) });
+    expect(JSON.stringify(joint.steps)).toContain(`archive_command = '${both}'`);
+    const other = planSetup({ ...seen, configured: new Map([['archive_command', { value: 'wal-g %p' }]]) });
+    const [file] = other.steps.filter((step) => step.kind === 'write-file' && step.path === conf);
+    expect(JSON.stringify(file)).not.toContain('archive_command');
+    expect(lines(other).join('\n')).toContain('archives by another program');
 
     // The other standby is its primary after a change of roles, or gets its WAL.
     const gamma: HostFacts = {

@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { placesOf } from '../../../src/setup/places.ts';
@@ -15,4 +16,19 @@ test.each([
   await expect(pinHost({ run }, places, { host: 'beta', port }, 'postgres')).rejects.toThrow(
     expect.objectContaining({ hint: expect.stringMatching(hint) as string }) as Error,
   );
+});
+
+test('a host key that is in the file of the whole host is pinned as well', async () => {
+  const places = placesOf('primary', join(temporaryDirectory(), 'cmd_archiver.ini'));
+  const line = 'beta ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA+qZRzjTeyXXMIPoJyzyuvhyyZXJIn/WZIMQjkdvNV4\n';
+  // As ssh does: it writes no line of a key that one of its files has.
+  const run = async ({ program, args }: { program: string; args: readonly string[] }) => {
+    if (program === 'ssh' && args.includes('GlobalKnownHostsFile=/dev/null')) {
+      const option = args.find((arg) => arg.startsWith('UserKnownHostsFile='));
+      await writeFile(option?.split(/[= ]/)[1] ?? '', line);
+    }
+    return { kind: 'exited', code: 255, stdout: '', stderr: 'Permission denied' } as never;
+  };
+  const pinned = await pinHost({ run }, places, { host: 'beta', port: undefined }, 'postgres');
+  expect(pinned.wasKnown).toBe(true);
 });
