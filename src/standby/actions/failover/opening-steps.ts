@@ -13,6 +13,7 @@ import { clearRecoverySettings, writeRecoverySettings } from '../../recovery/fil
 import { removeGuard, writeGuard } from '../../recovery/guard.ts';
 import { resumeReplay } from '../../recovery/pause.ts';
 import { newPromotion, stillUnderWay, withServer } from '../../recovery/promotion.ts';
+import { isReplayPaused } from '../../recovery/replayed.ts';
 import type { RecoverySettings } from '../../recovery/settings.ts';
 import { readControlFile } from '../../server/data-directory.ts';
 import { NotAskedToOpen, promoteServerProgram } from '../../server/local-server.ts';
@@ -83,6 +84,28 @@ async function noteRaised(
     );
   const raisedSettings = Object.fromEntries(limits.map(({ name, demanded }) => [name, demanded]));
   await changeRecord(pgdata, { raisedSettings });
+}
+
+/** A server that is paused at its target opens then; before 'record-role', replay only continues. */
+async function resume(run: FailoverRun): Promise<void> {
+  const { server, opening } = run;
+  await noteOpening(run);
+  if (run.promotion === undefined) return resumeReplay(server);
+  run.opening = 'begun';
+  try {
+    await resumeReplay(server);
+  } catch (error) {
+    if (await isReplayPaused(server, await observeServer(server))) {
+      run.opening = opening;
+      throw error;
+    }
+    // The record stays, so it is no refusal.
+    throw new PitrError('cannot see whether the replay was resumed', {
+      detail: messageOf(error),
+      hint: `Run ${promotingAction(server.deps)} again.`,
+      cause: error,
+    });
+  }
 }
 
 interface SettingsToWrite {
@@ -204,11 +227,7 @@ export const openingSteps = {
   }),
   'resume-replay': step({
     say: () => 'resume the replay, which is paused',
-    run: async (run) => {
-      // A server that is paused at its target opens then; before 'record-role', replay only continues.
-      await noteOpening(run);
-      await resumeReplay(run.server);
-    },
+    run: resume,
   }),
   'drop-delay': step<{ readonly delay: SettingDelay }>({
     say: ({ delay }) => `set recovery_min_apply_delay, which is ${delay.value}, to 0`,
@@ -259,6 +278,7 @@ export const openingSteps = {
     run: async (run) => {
       // A server that was started with the settings of a recovery opens without a promotion.
       await noteOpening(run);
+      run.opening = 'begun';
       await seeItOpen(run);
       run.opening = 'done';
     },

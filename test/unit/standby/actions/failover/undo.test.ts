@@ -119,6 +119,25 @@ describe('the record that a promotion is under way', () => {
     },
   );
 
+  test.each(['resume-replay', 'see-it-open'] as const)(
+    'stays with what it decided about the role, if the run ends after %s: the server opens by itself',
+    async (kind) => {
+      const server = spawn('sleep', ['60'], { cwd: pgdata });
+      writePid(String(server.pid));
+      const run = runOf('8.4');
+      const claim: FailoverStep = { kind: 'record-role', takesRole: false };
+      const opens = { kind, target: undefined } as FailoverStep;
+      const [first, second] = bindSteps<FailoverStep, FailoverRun>([claim, opens], failoverSteps, run);
+      await first?.run();
+      await second?.run().catch(() => undefined);
+      await second?.undo();
+      await first?.undo();
+      expect((await readRecord(pgdata)).takesRole).toBe(false);
+      expect(killed(await claimed())).toBe(true);
+      server.kill();
+    },
+  );
+
   test('that a killed run has begun outlives the next run, which is killed or fails', async () => {
     const server = spawn('sleep', ['60'], { cwd: pgdata });
     writePid(String(server.pid));
