@@ -13,6 +13,7 @@ import { findPsql } from '../primary/protocol/protocol-primary.ts';
 import type { DataDirectory } from '../server/data-directory.ts';
 import { databaseOf } from '../server/database.ts';
 import { programFolders } from '../server/server-programs.ts';
+import { mountedHere } from './rewind-directory.ts';
 
 /** How pg_rewind can work here, or every reason why it cannot. */
 export type RewindAbility =
@@ -76,6 +77,8 @@ async function fileReasons(deps: StandbyDeps, { pgdata, capabilities }: DataDire
   const link = await readlink(join(pgdata, capabilities.walDirName)).catch(() => undefined);
   if (link !== undefined && !isAbsolute(link))
     reasons.push(`${capabilities.walDirName} is a link with a relative path`);
+  for (const name of await mountedHere(pgdata))
+    reasons.push(`${name} is a mount point, which cannot be moved`);
   return reasons;
 }
 

@@ -3,13 +3,14 @@
  * PG_VERSION in pgdata no server starts there, whatever kills this program. Configuration and logs
  * stay in pgdata: pg_rewind would replace them by those of the other host.
  */
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { PitrError } from '../../errors.ts';
+import { readdir, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { messageOf, PitrError } from '../../errors.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { slotsDirectory } from '../../postgres/stream-slot.ts';
 import { exists, fsyncPath, readIfExists, writeDurably } from '../../system/durable.ts';
 import { mkdir, removeTree, rename } from '../../system/files.ts';
+import { mountsBelow } from '../../system/mounts.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
 import { incompleteControlFile, rewindingName } from '../server/data-directory.ts';
 
@@ -107,11 +108,25 @@ export async function moveIn(pgdata: string): Promise<void> {
     const detail = postmaster.kind === 'running' ? `pid ${postmaster.pid}` : postmaster.reason;
     throw new PitrError(`a server was started in "${pgdata}" meanwhile, or perhaps was`, { detail });
   }
-  await moveAll(
-    pgdata,
-    work,
-    names.filter((name) => name !== 'PG_VERSION'),
-  );
+  try {
+    await moveAll(
+      pgdata,
+      work,
+      names.filter((name) => name !== 'PG_VERSION'),
+    );
+  } catch (error) {
+    await moveBack(pgdata);
+    throw new PitrError(`the files in "${pgdata}" cannot be moved: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** The directories of the cluster that cannot be moved: other file systems are mounted there. */
+export async function mountedHere(pgdata: string): Promise<readonly string[]> {
+  const real = await realpath(pgdata);
+  return (await mountsBelow([pgdata]))
+    .filter((point) => dirname(point) === real)
+    .map((point) => basename(point))
+    .filter((name) => clusterFiles.has(name));
 }
 
 /** PG_VERSION comes last. Whatever else pg_rewind has brought from the other host goes. */
