@@ -7,7 +7,7 @@ export interface SiteCommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Further arguments, which no shell reads. */
   readonly args?: readonly string[];
-  /** A file that receives the command's pid before the command begins. */
+  /** A file that receives the command's pid, and the boot of the host, before the command begins. */
   readonly pidFile?: string;
 }
 
@@ -24,7 +24,8 @@ export async function runSiteCommand(
   const { args = [], env, pidFile } = options;
   return withPrivateFile('output', async (file) => {
     const given = args.length > 0 ? ' "$@"' : '';
-    const notePid = pidFile === undefined ? '' : 'echo "$$" >"$1"\nshift\n';
+    const notePid =
+      pidFile === undefined ? '' : 'echo "$$" "$(cat /proc/sys/kernel/random/boot_id)" >"$1"\nshift\n';
     const script = `exec >"$1" 2>&1 </dev/null\nshift\n${notePid}${command}${given}\n`;
     const first = pidFile === undefined ? [file] : [file, pidFile];
     const result = await deps.run(

@@ -27,12 +27,21 @@ async function isOurs(pid: number, pgdata: string): Promise<boolean> {
   }
 }
 
+/** The pid of the command that was begun; undefined if there is none, or if this host was started again since. */
+async function notedPid(path: string): Promise<number | undefined> {
+  const text = (await readIfExists(path))?.toString('utf8').trim() ?? '';
+  const [pid, boot] = text.split(/\s+/);
+  const now = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => undefined);
+  if (boot !== undefined && now !== undefined && boot !== now.trim()) return undefined;
+  const number = Number(pid);
+  return Number.isSafeInteger(number) && number > 0 ? number : undefined;
+}
+
 /** Two commands that run at once could undo each other, so we wait for one that an earlier run left behind. */
 export async function awaitEarlier(deps: StandbyDeps, { key, pidName, limitS }: NotedCommand): Promise<void> {
   const { pgdata } = deps.settings;
-  const text = await readIfExists(join(pgdata, pidName));
-  const pid = Number(text?.toString('utf8').trim());
-  if (!Number.isSafeInteger(pid) || pid <= 0 || !(await isOurs(pid, pgdata))) return;
+  const pid = await notedPid(join(pgdata, pidName));
+  if (pid === undefined || !(await isOurs(pid, pgdata))) return;
   deps.log.notice(`${key} of an earlier run still runs (pid ${pid}): waiting for its end`);
   if (await comesTrue(deps, limitS, async () => !(await isOurs(pid, pgdata)))) return;
   throw new PitrError(`${key} of an earlier run does not end (pid ${pid})`, {
