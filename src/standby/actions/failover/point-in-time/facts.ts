@@ -144,7 +144,9 @@ export async function observeForTarget(
     hasXidEnded: canAsk && (await hasEnded(server, goal.xid)),
     isStreaming: deps.settings.use_streaming_replication,
     isPauseLeft: here.isPaused && isPauseNoted(here.directory.record),
-    isDelayed: here.delay !== undefined || deps.settings.recovery_min_apply_delay !== undefined,
+    // A server that is stopped, or that recovers to a target without its delay, does not show it.
+    isDelayed:
+      here.delay !== undefined || here.place.ownDelay || deps.settings.recovery_min_apply_delay !== undefined,
     walEnd:
       goal.kind === 'time' && here.state.kind === 'recovering' && wal.kind === 'contents'
         ? await latestEnd(server, wal.contents)
