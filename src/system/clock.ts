@@ -60,6 +60,9 @@ export function systemClock(signal?: AbortSignal): Clock {
   };
 }
 
+/** A timer with a longer time would fire at once. */
+export const longestTimerMs = 2 ** 31 - 1;
+
 /** Whether this settles within so many milliseconds. What it rejects with is thrown. */
 export async function settlesWithin(work: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

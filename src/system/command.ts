@@ -1,6 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
 import type { CommandLine } from '../command-line.ts';
+import { longestTimerMs } from './clock.ts';
 import { callersDirectory, cleanedEnvironment, type Environment } from './environment.ts';
 import { quoted } from './printable.ts';
 
@@ -90,7 +91,6 @@ const keptStderrOfRun = 1024 * 1024;
 const maxOutputBytes = 4 * 1024 * 1024;
 /** Longer than any line that is printed for us to read. */
 const longestLine = 1024 * 1024;
-const neverMs = 2 ** 31 - 1;
 
 /** Process groups of ours that still run. We end them when we exit, for whatever reason. */
 const runningGroups = new Set<number>();
@@ -247,7 +247,7 @@ function guard(child: Child, limitMs: number, signal?: AbortSignal) {
   const onAbort = (): void => {
     end('abort');
   };
-  timers.push(setTimeout(end, Math.min(limitMs, neverMs), 'limit'));
+  timers.push(setTimeout(end, Math.min(limitMs, longestTimerMs), 'limit'));
   if (signal?.aborted === true) onAbort();
   signal?.addEventListener('abort', onAbort, { once: true });
   return {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { PitrError } from '../errors.ts';
 import { sessionStatements } from '../postgres/session-settings.ts';
 import { nameStatement } from '../postgres/statements.ts';
+import { longestTimerMs } from './clock.ts';
 import type { CommandResult, Session } from './command.ts';
 import type { Log } from './log.ts';
 import { psqlFailure, type PsqlTarget } from './psql-failure.ts';
@@ -269,9 +270,12 @@ type Raced<A, E> = { kind: 'answer'; value: A } | { kind: 'ended'; value: E } | 
 async function race<A, E>(answer: Promise<A>, ended: Promise<E>, limitMs: number): Promise<Raced<A, E>> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<Raced<A, E>>((resolve) => {
-    timer = setTimeout(() => {
-      resolve({ kind: 'limit' });
-    }, limitMs);
+    timer = setTimeout(
+      () => {
+        resolve({ kind: 'limit' });
+      },
+      Math.min(limitMs, longestTimerMs),
+    );
   });
   try {
     return await Promise.race([

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../errors.ts';
+import { longestTimerMs } from './clock.ts';
 import {
   type CommandLine,
   type CommandResult,
@@ -227,10 +228,13 @@ export function scriptChannel(session: () => Pick<Session, 'write' | 'kill'>) {
     const result = await new Promise<RemoteResult>((finish) => {
       const leftBytes = options.maxOutputBytes ?? maxOutputBytes;
       current = { nonce, isOpening, lines: [], leftBytes, onLine: options.onLine, finish };
-      timer = setTimeout(() => {
-        lose(`no answer within ${Math.round(options.limitMs / 1000)} s`);
-        session().kill();
-      }, options.limitMs);
+      timer = setTimeout(
+        () => {
+          lose(`no answer within ${Math.round(options.limitMs / 1000)} s`);
+          session().kill();
+        },
+        Math.min(options.limitMs, longestTimerMs),
+      );
       session().write(text);
     });
     clearTimeout(timer);

@@ -1,4 +1,5 @@
 import type { StandbySettings } from '../../../../config/options-standby.ts';
+import { longestTimerMs } from '../../../../system/clock.ts';
 import type { CommandLine, CommandResult, Session } from '../../../../system/command.ts';
 import type { CopyPlace } from '../../../host/tablespaces.ts';
 import { type BackupContext, needed } from '../context.ts';
@@ -107,8 +108,6 @@ function listener({ deps, facts, onEvent }: BackupContext, onWait: () => void) {
   };
   return { onLine, said, received: () => received ?? 0 };
 }
-
-const longestTimerMs = 2 ** 31 - 1;
 
 function startPgBasebackup(context: BackupContext, onLine: (line: string) => void): Session {
   const { deps, facts } = context;
