@@ -106,9 +106,16 @@ export function dataRules(
   // A tablespace inside the primary's data directory that goes elsewhere here is copied separately.
   const elsewhere = targets
     .filter(({ location, isInsidePgdata }) => !isInsidePgdata && isWithin(location, primaryPgdata))
-    .map(({ location }) => Buffer.from(relative(primaryPgdata, location)).toString('latin1'));
-  const own = [...keptFiles, ...ownConfiguration.map((name) => Buffer.from(name).toString('latin1'))];
-  const left = new Set([...runtimeFiles, ...own, ...walDirectories, ...controlFiles, ...elsewhere]);
+    .map(({ location }) => relative(primaryPgdata, location));
+  const planned = (name: string) => Buffer.from(name).toString('latin1');
+  const own = [...keptFiles, ...ownConfiguration.map(planned)];
+  const left = new Set([
+    ...runtimeFiles,
+    ...own,
+    ...walDirectories,
+    ...controlFiles,
+    ...elsewhere.map(planned),
+  ]);
   const emptied = new Set(emptiedDirectories);
   const kept = new Set([...own, ...walDirectories, ...controlFiles]);
   return {

@@ -38,6 +38,13 @@ const noContent = new Set([
 /** The directories in which the files of pg_basebackup are until all of them have arrived. */
 export const receivingName = '.pitrtools-receiving';
 
+/** Files of a killed run of ours: the probe of storage that both hosts share, and the record that was being written. */
+const leftover = /^\.{1,2}pitrtools-probe-|^\.pitrtools\.json\.\d+\.tmp$/;
+
+function isContent(name: string): boolean {
+  return !noContent.has(name) && !name.startsWith(receivingName) && !leftover.test(name);
+}
+
 /** The numbers of user-made objects begin here (FirstNormalObjectId). */
 const firstUserNumber = 16_384;
 
@@ -98,8 +105,7 @@ export async function inspectPgdata(pgdata: string): Promise<PgdataContent> {
     const names = await listIfExists(pgdata);
     if (names === undefined) return { kind: 'missing' };
     // The files that pg_basebackup received in a killed run are of no value.
-    if (names.every((name) => noContent.has(name) || name.startsWith(receivingName)))
-      return { kind: 'empty' };
+    if (!names.some(isContent)) return { kind: 'empty' };
     const systemIdentifier = await identifierIn(pgdata);
     if (systemIdentifier !== undefined)
       return {

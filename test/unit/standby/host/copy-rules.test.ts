@@ -136,3 +136,10 @@ test.each([
 ])('the version of rsync is read from "%s"', (text, expected) => {
   expect(parseRsyncVersion(text)).toEqual(expected);
 });
+
+test('find(1) gets the name of a tablespace that goes elsewhere as it is, also beyond ASCII', () => {
+  const inside = { ...target, location: '/primary/main/räume', isInsidePgdata: false };
+  const { isCopied, unread } = dataRules([inside], '/primary/main', []);
+  expect(unread).toContain('räume');
+  expect(isCopied(Buffer.from('räume').toString('latin1'))).toBe(false);
+});

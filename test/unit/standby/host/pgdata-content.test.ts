@@ -40,6 +40,16 @@ test('an empty directory can contain configuration and lost+found', async () => 
   expect(await inspectPgdata(pgdata)).toEqual({ kind: 'empty' });
 });
 
+test.each(['.pitrtools-probe-ab12', '..pitrtools-probe-ab12.77.tmp', '.pitrtools.json.77.tmp'])(
+  'what a run of ours leaves that is killed does not make it a foreign one: %s',
+  async (name) => {
+    writeFileSync(join(pgdata, name), '0\n');
+    expect(await inspectPgdata(pgdata)).toEqual({ kind: 'empty' });
+    writeFileSync(join(pgdata, 'thesis.txt'), '');
+    expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'unknown' });
+  },
+);
+
 test('a directory with any other file is not replaced', async () => {
   writeFileSync(join(pgdata, 'thesis.txt'), '');
   expect(await inspectPgdata(pgdata)).toMatchObject({ kind: 'unknown' });
