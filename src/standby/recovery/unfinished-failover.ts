@@ -32,6 +32,7 @@ export function failoverObjections(
   pgdata: string,
   record: StandbyRecord,
   problem: string | undefined,
+  hasLeftRecovery: boolean,
 ): Objection[] {
   if (problem !== undefined) {
     return [
@@ -43,11 +44,15 @@ export function failoverObjections(
       },
     ];
   }
-  if (record.isFailoverUnfinished !== true) return [];
+  // If it ended right after it had opened, only the record that a promotion was about to begin says so.
+  const hasOpened = record.promotion !== undefined && hasLeftRecovery;
+  if (record.isFailoverUnfinished !== true && !hasOpened) return [];
+  const { promotedAtTimeline: timeline } = record;
+  const onto = timeline === undefined ? '' : ` at timeline ${timeline}`;
   return [
     {
       name: 'unfinished-failover',
-      message: `pgdata "${pgdata}" holds a server that was promoted at timeline ${record.promotedAtTimeline ?? 0}, and whose ${unfinishedAction(record).what} was not finished`,
+      message: `pgdata "${pgdata}" holds a server that was promoted${onto}, and whose ${unfinishedAction(record).what} was not finished`,
       hint: `Run ${unfinishedAction(record).action} again to finish it.`,
       cost: '-B replaces it, and all that it took since is lost',
     },

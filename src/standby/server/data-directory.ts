@@ -48,6 +48,13 @@ export function wasInRecovery({ state }: ControlFile): boolean {
   return state === 'in-archive-recovery' || state === 'shut-down-in-recovery';
 }
 
+/** Whether the server was last out of recovery. A base backup on which none has started yet has the state of the primary. */
+export async function hasLeftRecovery(pgdata: string): Promise<boolean> {
+  if (await exists(join(pgdata, 'backup_label'))) return false;
+  const { control } = await readControl(pgdata);
+  return control !== undefined && !wasInRecovery(control);
+}
+
 async function readLabel(pgdata: string): Promise<BackupLabel | undefined> {
   const content = await readIfExists(join(pgdata, 'backup_label'));
   return content === undefined ? undefined : parseBackupLabel(content.toString('utf8'), 'backup_label');

@@ -21,6 +21,7 @@ import {
 } from '../../primary/backup-in-progress.ts';
 import type { Primary, PrimaryFacts } from '../../primary/primary.ts';
 import { isRemoteFile, readConfigurationFile, UnreadableFile } from '../../primary/remote-files.ts';
+import { hasLeftRecovery } from '../../server/data-directory.ts';
 import { findDebianConfigFile } from '../../server/server-configuration.ts';
 import { askOwnSlot, type SlotFact } from '../../slot/own-slot.ts';
 import { askSlots } from '../../slot/there.ts';
@@ -46,6 +47,8 @@ export interface BackupFacts {
   readonly record: StandbyRecord;
   /** The reason why the record cannot be read: its contents are then unknown. */
   readonly recordProblem?: string | undefined;
+  /** Whether the server in pgdata was last out of recovery. */
+  readonly hasLeftRecovery?: boolean;
   /** Undefined if pg_basebackup is used instead. */
   readonly rsync: RsyncAbility | undefined;
   readonly streaming: StreamingFacts | undefined;
@@ -143,9 +146,11 @@ async function listArchived(place: LocalPlace): Promise<readonly WalName[]> {
 }
 
 /** A record that cannot be read is replaced; but it may have said that a failover is not finished. */
-async function observeRecord(pgdata: string): Promise<Pick<BackupFacts, 'record' | 'recordProblem'>> {
+async function observeRecord(
+  pgdata: string,
+): Promise<Pick<BackupFacts, 'record' | 'recordProblem' | 'hasLeftRecovery'>> {
   try {
-    return { record: await readRecord(pgdata) };
+    return { record: await readRecord(pgdata), hasLeftRecovery: await hasLeftRecovery(pgdata) };
   } catch (error) {
     return { record: {}, recordProblem: messageOf(error) };
   }

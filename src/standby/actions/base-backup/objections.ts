@@ -98,7 +98,7 @@ export function listObjections(facts: BackupFacts): readonly Objection[] {
   const { place, primary } = facts;
   return [
     ...placeObjections(place, primary),
-    ...failoverObjections(place.pgdata, facts.record, facts.recordProblem),
+    ...failoverObjections(place.pgdata, facts.record, facts.recordProblem, facts.hasLeftRecovery === true),
     ...archiveObjections(facts),
     ...primaryObjections(facts),
     ...leftTimelineObjections(facts),

@@ -308,6 +308,15 @@ describe('a base backup is refused', () => {
     expect(planBaseBackup(backupFacts({ record: { promotedAtTimeline: 2 } }))).not.toEqual([]);
   });
 
+  test('over a server that opened although nothing recorded that, unless forced', () => {
+    const record = { promotion: { run: 'aa', processes: [] } };
+    const facts = backupFacts({ record, hasLeftRecovery: true });
+    expect(refusalOf(facts).message).toMatch(/ was promoted, and whose failover was not finished/);
+    expect(refusalOf(facts).hint).toContain('-F999');
+    expect(planBaseBackup({ ...facts, force: fullForce })).not.toEqual([]);
+    expect(planBaseBackup(backupFacts({ record, hasLeftRecovery: false }))).not.toEqual([]);
+  });
+
   test('over a used cluster, but not over one that was never used, without --force', () => {
     const content = { kind: 'cluster', systemIdentifier: '1', isFresh: true, isCrashed: false } as const;
     expect(planBaseBackup(place({ content }))).not.toEqual([]);
