@@ -1,5 +1,5 @@
 import { describeLeft, formatLeft, type LeftTimeline, withLeft } from '../../../postgres/left-timeline.ts';
-import { dropSlotSql } from '../../../postgres/stream-slot.ts';
+import { dropSlotSql, findSlot } from '../../../postgres/stream-slot.ts';
 import type { WalName } from '../../../postgres/wal-name.ts';
 import { ensureDirectory } from '../../../system/durable.ts';
 import { isStillThere, type Sentinel, updateSentinel } from '../../../system/sentinel.ts';
@@ -11,7 +11,7 @@ import { comparisonFor } from './copy/comparison.ts';
 import { copyFiles } from './copy/copy-files.ts';
 import { planCopy } from './copy/plan-copy.ts';
 import { prepareTargets } from './copy/prepare-target.ts';
-import { describeCopied } from './facts.ts';
+import { type BackupFacts, describeCopied } from './facts.ts';
 import { abandonBackup, endLeftover, startBackup, stopBackup } from './on-primary/primary-backup.ts';
 import { refuseNewTablespaces } from './on-primary/tablespaces-meanwhile.ts';
 import { cleanSettings, copyConfiguration } from './pgdata/configuration.ts';
@@ -77,6 +77,10 @@ async function putNamesBack({ facts, state, results }: BackupRun): Promise<void>
   if (moved !== undefined && !state.isCopyBegun) await putBack(facts.place.archivedir, moved);
 }
 
+function wasThere({ slot }: BackupFacts, name: string): boolean {
+  return slot.kind === 'asked' && findSlot(slot.there, name) !== undefined;
+}
+
 async function mark(run: BackupRun): Promise<Before> {
   const before = await readBefore(run.facts.place.pgdata);
   // An undo needs this even if only a part was marked.
@@ -120,9 +124,13 @@ export const backupSteps = {
     run: ({ primary }, { name }) => ensureSlot(primary.query, primary.facts.capabilities, name),
     undo: async ({ primary, facts, results }, { name }) => {
       const made = results['make-slot'];
+      // If the answer was not seen, the server may have made it all the same.
+      const isOurs = made === undefined ? !wasThere(facts, name) : made !== 'present';
       // No standby streams by one that a killed base backup has made.
       const isNobodys = made === 'present' && facts.record.backup?.status === 'copying';
-      if (made === 'made' || made === 'renewed' || isNobodys) await primary.queryToUndo(dropSlotSql(name));
+      if (!isOurs && !isNobodys) return;
+      const query = primary.lost.aborted ? primary.queryAside : primary.queryToUndo;
+      await query(dropSlotSql(name));
     },
     leavesNothing: true,
   }),

@@ -1,7 +1,9 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
 import { parseTablespaces, type Tablespace, tablespacesSql } from '../../../../postgres/backup-sql.ts';
+import { removeTree } from '../../../../system/files.ts';
+import { isServersName } from '../../../host/tablespaces.ts';
 import type { Query } from '../../../primary/session.ts';
 import type { BackupContext } from '../context.ts';
 import { receivingDirectory } from '../streaming/places.ts';
@@ -54,12 +56,22 @@ export async function refuseNewInMap(context: BackupContext, map: string | undef
   refuseNew((await askNew(context, context.primary.query)).filter(({ oid }) => unknown.includes(oid)));
 }
 
-/** The same for the files that pg_basebackup received, by the links that the server made for its tablespaces. */
+/** pg_basebackup wrote it to the path that it has on the primary, where nothing was: the next run would take it for another cluster's. */
+async function removeUnplaced({ facts }: BackupContext, link: string): Promise<void> {
+  const target = await readlink(link);
+  const names = await readdir(target).catch(() => []);
+  for (const name of names.filter((each) => isServersName(facts.primary.capabilities, undefined, each)))
+    await removeTree(join(target, name));
+}
+
+/** The same for the files that pg_basebackup received, by the links that it made for the tablespaces. */
 export async function refuseNewReceived(context: BackupContext): Promise<void> {
   const directory = join(receivingDirectory(context.facts.place), 'pg_tblspc');
   const entries = await readdir(directory, { withFileTypes: true });
   const linked = new Set(entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name));
   // A firewall may have dropped the idle session meanwhile.
   const found = await askNew(context, context.primary.queryAside);
-  refuseNew(found.filter(({ oid }) => linked.has(oid)));
+  const received = found.filter(({ oid }) => linked.has(oid));
+  for (const { oid } of received) await removeUnplaced(context, join(directory, oid));
+  refuseNew(received);
 }

@@ -13,7 +13,7 @@ import type { Primary, ProtocolAccess } from '../../../primary/primary.ts';
 import { installedPackageFolders, programFolders, requireVersion } from '../../../server/server-programs.ts';
 import type { Demand, FileSystemNeed } from '../copy/room.ts';
 import { measureRoom } from '../copy/room.ts';
-import { bytesLeftBehind, bytesToBeFreed } from './old-copy.ts';
+import { bytesLeftBehind, bytesToBeFreed, findMounted } from './old-copy.ts';
 
 /** Facts that only a base backup by pg_basebackup needs. */
 export interface StreamingFacts {
@@ -27,6 +27,8 @@ export interface StreamingFacts {
   readonly needs: readonly FileSystemNeed[];
   /** The space that each file system needs once the present copy is removed. */
   readonly needsAfterRemoval: readonly FileSystemNeed[];
+  /** Places in pgdata where another file system is mounted: nothing can be moved over them. */
+  readonly mounted: readonly string[];
 }
 
 /** Finds a program of the server's version or a later one: an older program does not understand the server. */
@@ -85,5 +87,6 @@ export async function observeStreaming(
     bytes: demands?.reduce((sum, { neededBytes }) => sum + neededBytes, 0),
     needs: await measureRoom(coming),
     needsAfterRemoval: await measureRoom([...coming, ...freed]),
+    mounted: await findMounted(place),
   };
 }

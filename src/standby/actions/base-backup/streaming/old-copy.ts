@@ -1,9 +1,11 @@
-import { dirname } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { dirname, relative } from 'node:path';
 import { PitrError } from '../../../../errors.ts';
 import type { Capabilities } from '../../../../postgres/capabilities.ts';
 import { describeResult, succeeded } from '../../../../system/command.ts';
 import { ensureDirectory, exists } from '../../../../system/durable.ts';
 import { removeTree } from '../../../../system/files.ts';
+import { mountsBelow } from '../../../../system/mounts.ts';
 import type { StandbyDeps } from '../../../deps.ts';
 import { dataRules } from '../../../host/copy-rules.ts';
 import { receivingName } from '../../../host/pgdata-content.ts';
@@ -24,6 +26,17 @@ export function isReplaced(place: Pick<LocalPlace, 'targets' | 'ownConfiguration
     !dataRules(place.targets, '/', place.ownConfiguration).isKept(name, false) &&
     !name.startsWith(receivingName)
   );
+}
+
+/** Mount points below pgdata, in entries that a new copy replaces. */
+export async function findMounted(place: LocalPlace): Promise<readonly string[]> {
+  const names = await namesIn(place.pgdata);
+  if (names.length === 0) return [];
+  const pgdata = await realpath(place.pgdata);
+  return (await mountsBelow([pgdata])).filter((point) => {
+    const [top = ''] = relative(pgdata, point).split('/');
+    return names.includes(top) && isReplaced(place, top);
+  });
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {

@@ -16,12 +16,16 @@ function streamingRoom({ needs, needsAfterRemoval }: StreamingFacts): readonly O
 /** The objections that concern only pg_basebackup. */
 export function streamingObjections(facts: BackupFacts, streaming: StreamingFacts): readonly Objection[] {
   const { capabilities } = facts.primary;
-  const { client, program } = streaming;
+  const { client, program, mounted } = streaming;
   return [
     ...streamingRoom(streaming),
     ...when(!capabilities.hasPgBasebackup, {
       message: `PostgreSQL ${capabilities.version.major} cannot be copied by pg_basebackup`,
       hint: 'Use basebackup_method: rsync.',
+    }),
+    ...when(mounted.length > 0, {
+      message: `a file system is mounted inside pgdata, where pg_basebackup's files cannot be moved to: ${mounted.join(', ')}`,
+      hint: 'Unmount it for the base backup, or use basebackup_method: rsync.',
     }),
     ...when(facts.place.targets.length > 0 && !client.pgBasebackupMapsAndThrottles, {
       message: `"${program.program}" is too old to receive tablespaces`,

@@ -103,6 +103,8 @@ export async function receiveBackup(context: BackupContext, backupBeganMs: numbe
   const received = await runPgBasebackup(context);
   deps.signal.throwIfAborted();
   if (!succeeded(received.result)) throw failure(deps, await receiveError(context, received));
+  // Nothing came for a tablespace that was dropped before the server began.
+  for (const path of receivingPlaces(place)) await ensureDirectory(path);
   const start = await readStart(receivingDirectory(place));
   await refuseNewReceived(context);
   // A firewall may have dropped the idle session meanwhile.

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import {
   refuseNewInMap,
   refuseNewReceived,
 } from '../../../../../../src/standby/actions/base-backup/on-primary/tablespaces-meanwhile.ts';
+import { temporaryDirectory } from '../../../../system/temporary.ts';
 import { backupFacts, localPlace, primaryFacts } from '../facts-kit.ts';
 
 const fast = { oid: '16400', name: 'fast', location: '/disk/fast' };
@@ -60,4 +61,14 @@ test('a tablespace that only pg_basebackup received fails the backup, but one th
   await expect(refuseNewReceived(context)).rejects.toThrow('tablespace "late" was made or moved meanwhile');
   await refuseNewReceived(contextWith([fast, late], receivedWith('16400')));
   await refuseNewReceived(contextWith([fast], receivedWith('16400', '16401')));
+});
+
+test('the files of such a tablespace are removed, because the next run would take them for those of another cluster', async () => {
+  const pgdata = receivedWith('16400');
+  const target = temporaryDirectory();
+  mkdirSync(join(target, 'PG_15_202209061', '5'), { recursive: true });
+  mkdirSync(join(target, 'PG_14_202107181'));
+  symlinkSync(target, join(pgdata, '.pitrtools-receiving', 'pg_tblspc', '16401'));
+  await expect(refuseNewReceived(contextWith([fast, late], pgdata))).rejects.toThrow('run -B again');
+  expect(readdirSync(target)).toEqual(['PG_14_202107181']);
 });

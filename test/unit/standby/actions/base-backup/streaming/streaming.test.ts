@@ -26,6 +26,7 @@ function streaming(changes: Partial<StreamingFacts> = {}, client = '15'): Stream
     bytes: 50,
     needs: [need(50)],
     needsAfterRemoval: [need(10)],
+    mounted: [],
     ...changes,
   };
 }
@@ -74,6 +75,12 @@ describe('the plan of a base backup by pg_basebackup', () => {
     const steps = kinds({ needs: [need(101)] });
     expect(steps.slice(2, 6)).toEqual(['note-beginning', 'mark-copying', 'remove-old-copy', 'receive']);
     expect(steps.filter((kind) => kind === 'mark-copying')).toHaveLength(1);
+  });
+
+  test('is refused before anything is received if a file system is mounted inside pgdata, even with --force', () => {
+    const changes = { mounted: ['/standby/main/pg_stat_tmp'] };
+    for (const force of [noForce, fullForce])
+      expect(() => kinds(changes, force)).toThrow(/mounted inside pgdata.*\/standby\/main\/pg_stat_tmp/s);
   });
 
   test('is refused if there is not enough space even then, and --force tries it beside the copy', () => {
