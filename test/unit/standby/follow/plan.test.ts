@@ -26,6 +26,13 @@ function stoppedAgain(stoppedFor: { host: string; timeline: number } | undefined
   return objections.map(({ message }) => message).filter((message) => !message.includes('does not answer'));
 }
 
+/** Another server that this one is to follow. */
+function primaryOn(timeline: number, history: readonly object[] = []) {
+  const { systemIdentifier } = controlFile();
+  const facts = { systemIdentifier, timeline, history, lsn: 0x8000000n, inRecovery: false };
+  return { kind: 'host', isSelf: false, host: { facts } };
+}
+
 test('a standby for which WAL is nowhere does not follow, unless its history forbids that already', () => {
   const lacking = {
     first: '000000010000000000000004',
@@ -36,19 +43,7 @@ test('a standby for which WAL is nowhere does not follow, unless its history for
   const objectionsAt = (lsn: bigint) => {
     const facts = {
       request: { address: { host: 'b', port: 5432 }, expected: undefined, mayBePrimary: false },
-      answer: {
-        kind: 'host',
-        isSelf: false,
-        host: {
-          facts: {
-            systemIdentifier: controlFile().systemIdentifier,
-            timeline: 1,
-            history: [],
-            lsn: 0x8000000n,
-            inRecovery: false,
-          },
-        },
-      },
+      answer: primaryOn(1),
       state: { kind: 'recovering', answers: true },
       own: { timeline: 1, lsn, isRecordStart: false, history: undefined },
       ini: { kind: 'same' },
@@ -78,19 +73,10 @@ test.each([
     const server = capabilitiesOf(parseVersion(version));
     const facts = {
       request: { address: { host: 'b', port: 5432 }, expected: undefined, mayBePrimary: false },
-      answer: {
-        kind: 'host',
-        isSelf: false,
-        host: {
-          facts: {
-            systemIdentifier: controlFile().systemIdentifier,
-            timeline,
-            history: timeline === 1 ? [] : [{ timeline: 1, end: { kind: 'lsn', lsn: 0x5000000n } }],
-            lsn: 0x8000000n,
-            inRecovery: false,
-          },
-        },
-      },
+      answer: primaryOn(
+        timeline,
+        timeline === 1 ? [] : [{ timeline: 1, end: { kind: 'lsn', lsn: 0x5000000n } }],
+      ),
       state: { kind: 'recovering', answers: true },
       own: { timeline: 1, lsn: 0x4000000n, isRecordStart: false, history: undefined },
       ini: { kind: 'same' },

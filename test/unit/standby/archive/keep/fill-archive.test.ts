@@ -11,22 +11,32 @@ import { layout, segment, segmentSize } from './wal-kit.ts';
 const name = (number: number) => nameOf(1, number, layout);
 const texts = (...numbers: readonly number[]) => numbers.map((number) => name(number).text);
 
-const none = (): Promise<void> => Promise.resolve();
-
-test('two runs at once bring each segment under its own name, and nothing else', async () => {
+/** An empty archive, and a pg_wal with these segments. */
+function siteWith(numbers: readonly number[]) {
   const root = temporaryDirectory();
   const [archivedir, pgdata] = [join(root, 'archive'), join(root, 'data')];
   const walDirectory = join(pgdata, 'pg_wal');
   mkdirSync(archivedir);
   mkdirSync(walDirectory, { recursive: true });
-  const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
   for (const number of numbers) writeFileSync(join(walDirectory, name(number).text), segment(1, number));
+  const read = async () => {
+    const directory = dataDirectory('15', { pgdata, control: controlFile({ timeline: 1 }) });
+    const wal = await readOwnWal(archivedir, directory, segmentSize);
+    if (wal === undefined) throw new Error('pg_control is there');
+    return wal;
+  };
+  return { archivedir, walDirectory, read };
+}
+
+const none = (): Promise<void> => Promise.resolve();
+
+test('two runs at once bring each segment under its own name, and nothing else', async () => {
+  const numbers = Array.from({ length: 20 }, (_, index) => index + 1);
+  const { archivedir, walDirectory, read } = siteWith(numbers);
   // Those of a killed run and of an earlier release.
   for (const left of ['.from-pg_wal.tmp', '.from-pg_wal.999999999.00ff.tmp'])
     writeFileSync(join(archivedir, left), 'half');
-  const directory = dataDirectory('15', { pgdata, control: controlFile({ timeline: 1 }) });
-  const wal = await readOwnWal(archivedir, directory, segmentSize);
-  if (wal === undefined) throw new Error('pg_control is there');
+  const wal = await read();
   const deps = { signal: new AbortController().signal, monotonicMs: () => 0 };
   const copy = () => copySegments(numbers.map(name), { deps, wal, walDirectory, limitMs: 1000 });
 
@@ -41,16 +51,9 @@ test('two runs at once bring each segment under its own name, and nothing else',
 });
 
 test('segments are copied from pg_wal until the time limit is over, and those that are there cost none', async () => {
-  const root = temporaryDirectory();
-  const [archivedir, pgdata] = [join(root, 'archive'), join(root, 'data')];
-  const walDirectory = join(pgdata, 'pg_wal');
-  mkdirSync(archivedir);
-  mkdirSync(walDirectory, { recursive: true });
-  for (const number of [4, 6, 7, 8]) writeFileSync(join(walDirectory, name(number).text), segment(1, number));
+  const { archivedir, walDirectory, read } = siteWith([4, 6, 7, 8]);
   writeFileSync(join(archivedir, name(3).text), segment(1, 3));
-  const directory = dataDirectory('15', { pgdata, control: controlFile({ timeline: 1 }) });
-  const wal = await readOwnWal(archivedir, directory, segmentSize);
-  if (wal === undefined) throw new Error('pg_control is there');
+  const wal = await read();
   let nowMs = 0;
   // Each look at the clock is two seconds later than the one before.
   const deps = { signal: new AbortController().signal, monotonicMs: () => (nowMs += 2000) };
