@@ -45,9 +45,11 @@ describe.skipIf(missing !== undefined)('a pair made by the how-to', () => {
           await typeOn(site, typed);
           if (/restart --pending/.test(typed.command)) {
             await feeds(site, 'alpha', 200);
-            expect(
-              await alpha.value("SELECT active FROM pg_replication_slots WHERE slot_name = 'beta'"),
-            ).toBe('true');
+            // The rows may have come from the archive: it streams a moment later.
+            const active = "SELECT active FROM pg_replication_slots WHERE slot_name = 'beta'";
+            await eventually(async () => (await alpha.value(active)) === 'true', {
+              what: 'the stream of beta',
+            });
             const own = readFileSync(join(beta.pgdata, 'postgresql.auto.conf'), 'utf8');
             expect(own).not.toMatch(/restore_command|primary_conninfo/);
           }
