@@ -7,7 +7,7 @@ import { askReplayed, type Replayed } from '../../../recovery/replayed.ts';
 import type { RequestedTarget } from '../../../recovery/requested-target.ts';
 import { type RecoveryPlace, recoverySettings } from '../../../recovery/settings.ts';
 import { chooseTarget, type TargetBounds } from '../../../recovery/target.ts';
-import { readDataDirectory, wasInRecovery } from '../../../server/data-directory.ts';
+import { hasLeftRecovery } from '../../../server/data-directory.ts';
 import { stopServerProgram } from '../../../server/local-server.ts';
 import { type Server, serverOf } from '../../../server/server.ts';
 import { observeServer } from '../../../server/server-state.ts';
@@ -58,19 +58,14 @@ function withoutAbort({ deps, capabilities }: Server): Server {
   return serverOf({ ...deps, ...systemClock(), signal: new AbortController().signal }, capabilities);
 }
 
-/** It may have opened right before it ended. */
-async function hasOpened({ pgdata }: Server): Promise<boolean> {
-  const { control, backupLabel } = await readDataDirectory(pgdata);
-  return control !== undefined && backupLabel === undefined && !wasInRecovery(control);
-}
-
 async function stopUnlessOpen(run: RecoveryRun): Promise<void> {
   if (run.opening === 'done') return;
   const server = withoutAbort(run.server);
   const { kind } = await observeServer(server);
   if (kind !== 'production' && kind !== 'stopped') await stopServerProgram(server);
-  // The record of a server that has opened stays: the next -F999 finishes what this run decided.
-  run.opening = kind === 'production' || (await hasOpened(server)) ? 'done' : 'not begun';
+  // It may have opened right before it ended. The record then stays: the next -F999 finishes what this run decided.
+  const isOpen = kind === 'production' || (await hasLeftRecovery(server.pgdata));
+  run.opening = isOpen ? 'done' : 'not begun';
 }
 
 async function hold({ server, place }: RecoveryRun): Promise<void> {
