@@ -86,8 +86,8 @@ export async function removeCopiedSlots(
   return names.sort();
 }
 
-async function moveAll(from: string, to: string, names: readonly string[]): Promise<void> {
-  for (const name of names) await rename(join(from, name), join(to, name));
+async function moveAll(from: string, to: string, names: readonly string[], move = rename): Promise<void> {
+  for (const name of names) await move(join(from, name), join(to, name));
   await fsyncPath(from);
   await fsyncPath(to);
 }
@@ -96,7 +96,7 @@ async function moveAll(from: string, to: string, names: readonly string[]): Prom
  * PG_VERSION goes first: from then on no server starts. One that was started meanwhile would write into the files that
  * pg_rewind changes.
  */
-export async function moveIn(pgdata: string): Promise<void> {
+export async function moveIn(pgdata: string, move = rename): Promise<void> {
   const work = rewindDirectory(pgdata);
   await notePhase(pgdata, 'moving');
   await mkdir(work, { mode: 0o700 });
@@ -113,6 +113,7 @@ export async function moveIn(pgdata: string): Promise<void> {
       pgdata,
       work,
       names.filter((name) => name !== 'PG_VERSION'),
+      move,
     );
   } catch (error) {
     await moveBack(pgdata);
@@ -121,9 +122,9 @@ export async function moveIn(pgdata: string): Promise<void> {
 }
 
 /** The directories of the cluster that cannot be moved: other file systems are mounted there. */
-export async function mountedHere(pgdata: string): Promise<readonly string[]> {
+export async function mountedHere(pgdata: string, mounted = mountsBelow): Promise<readonly string[]> {
   const real = await realpath(pgdata);
-  return (await mountsBelow([pgdata]))
+  return (await mounted([pgdata]))
     .filter((point) => dirname(point) === real)
     .map((point) => basename(point))
     .filter((name) => clusterFiles.has(name));

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../../src/postgres/version.ts';
 import {
@@ -14,26 +14,8 @@ import {
   rewindDirectory,
   rewindPhase,
 } from '../../../../src/standby/rejoin/rewind-directory.ts';
-import type * as systemFiles from '../../../../src/system/files.ts';
+import { rename } from '../../../../src/system/files.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
-
-let mountpoint = '';
-afterEach(() => {
-  mountpoint = '';
-});
-vi.mock('../../../../src/system/files.ts', async (load) => {
-  const files = await load<typeof systemFiles>();
-  const rename = (from: string, to: string) =>
-    from === mountpoint
-      ? Promise.reject(
-          Object.assign(new Error(`EBUSY: resource busy or locked, rename '${from}'`), { code: 'EBUSY' }),
-        )
-      : files.rename(from, to);
-  return { ...files, rename };
-});
-vi.mock('../../../../src/system/mounts.ts', () => ({
-  mountsBelow: () => Promise.resolve(['/proc', mountpoint, `${mountpoint}/deeper`, '/x/pg_wal']),
-}));
 
 const own = [
   'log',
@@ -93,16 +75,18 @@ describe('the directory of a rewind', () => {
   test('keeps no file if one of them cannot be moved', async () => {
     const pgdata = cluster();
     const before = listed(pgdata);
-    mountpoint = join(pgdata, 'pg_wal');
-    await expect(moveIn(pgdata)).rejects.toThrow('EBUSY');
+    const move: typeof rename = (from, to) =>
+      from === join(pgdata, 'pg_wal') ? Promise.reject(new Error('EBUSY')) : rename(from, to);
+    await expect(moveIn(pgdata, move)).rejects.toThrow('EBUSY');
     expect(listed(pgdata)).toEqual(before);
     expect(await rewindPhase(pgdata)).toBeUndefined();
   });
 
   test('is not made where another file system is mounted', async () => {
     const pgdata = cluster();
-    mountpoint = join(pgdata, 'pg_wal');
-    expect(await mountedHere(pgdata)).toEqual(['pg_wal']);
+    const point = join(pgdata, 'pg_wal');
+    const mounts = ['/proc', point, `${point}/deeper`, '/x/pg_wal'];
+    expect(await mountedHere(pgdata, () => Promise.resolve(mounts))).toEqual(['pg_wal']);
   });
 
   test('is taken up where the move back was interrupted', async () => {

@@ -29,11 +29,14 @@ export function isReplaced(place: Pick<LocalPlace, 'targets' | 'ownConfiguration
 }
 
 /** Mount points below pgdata, in entries that a new copy replaces. */
-export async function findMounted(place: LocalPlace): Promise<readonly string[]> {
+export async function findMounted(
+  place: LocalPlace,
+  mounted: typeof mountsBelow = mountsBelow,
+): Promise<readonly string[]> {
   const names = await namesIn(place.pgdata);
   if (names.length === 0) return [];
   const pgdata = await realpath(place.pgdata);
-  return (await mountsBelow([pgdata])).filter((point) => {
+  return (await mounted([pgdata])).filter((point) => {
     const [top = ''] = relative(pgdata, point).split('/');
     return names.includes(top) && isReplaced(place, top);
   });

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { capabilitiesOf } from '../../../../../../src/postgres/capabilities.ts';
 import { parseVersion } from '../../../../../../src/postgres/version.ts';
 import {
@@ -10,19 +10,15 @@ import {
 import { temporaryDirectory } from '../../../../system/temporary.ts';
 import { localPlace } from '../facts-kit.ts';
 
-const mounts: string[] = [];
-vi.mock('../../../../../../src/system/mounts.ts', () => ({ mountsBelow: () => Promise.resolve(mounts) }));
-
 test('a file system is in the way where a new copy replaces what is mounted, and nowhere else', async () => {
   const pgdata = join(temporaryDirectory(), 'main');
   for (const name of ['base', 'pg_stat_tmp', 'pg_wal', 'log'])
     mkdirSync(join(pgdata, name), { recursive: true });
-  mounts.push(...['base/5', 'pg_stat_tmp', 'pg_wal', 'log'].map((name) => join(pgdata, name)));
-  expect(await findMounted(localPlace({ pgdata }))).toEqual([
-    join(pgdata, 'base/5'),
-    join(pgdata, 'pg_stat_tmp'),
-  ]);
-  expect(await findMounted(localPlace({ pgdata: join(pgdata, 'missing') }))).toEqual([]);
+  const mounts = ['base/5', 'pg_stat_tmp', 'pg_wal', 'log'].map((name) => join(pgdata, name));
+  const find = (directory: string) =>
+    findMounted(localPlace({ pgdata: directory }), () => Promise.resolve(mounts));
+  expect(await find(pgdata)).toEqual([join(pgdata, 'base/5'), join(pgdata, 'pg_stat_tmp')]);
+  expect(await find(join(pgdata, 'missing'))).toEqual([]);
 });
 
 test('of a tablespace only the folder of this version is removed, because another folder belongs to another server', async () => {
