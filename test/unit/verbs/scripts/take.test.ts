@@ -1,10 +1,25 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type DeliveryPlace, helloScript, inboxOf } from '../../../../src/verbs/scripts/delivery.ts';
-import { formatOffer, largestTaken, mostTakenBytes, takeScript } from '../../../../src/verbs/scripts/take.ts';
+import {
+  formatFrameOffer,
+  formatOffer,
+  largestTaken,
+  mostTakenBytes,
+  takeScript,
+} from '../../../../src/verbs/scripts/take.ts';
 import { findInPath, posixShells } from '../../../harness/shells.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
@@ -32,12 +47,17 @@ function programs(names: readonly string[], scripts: Readonly<Record<string, str
 const needed = ['sha256sum', 'head', 'touch', 'sync', 'mv', 'rm'];
 
 describe.each(posixShells)('taking segments under $shell', ({ words }) => {
-  function run(script: string, input: Buffer, path = process.env['PATH']): string[] {
+  function run(
+    script: string,
+    input: Buffer,
+    path = process.env['PATH'],
+    more: Readonly<Record<string, string>> = {},
+  ): string[] {
     const [program = 'sh', ...args] = words;
     const result = spawnSync(findInPath(program) ?? program, [...args, '-c', script], {
       input,
       // bash would take a socket for a login over the network, and read ~/.bashrc, in its first level only.
-      env: { PATH: path, SHLVL: '2' },
+      env: { PATH: path, SHLVL: '2', ...more },
     });
     return result.stdout
       .toString()
@@ -92,6 +112,37 @@ describe.each(posixShells)('taking segments under $shell', ({ words }) => {
       expect(blocks * 512).toBeGreaterThanOrEqual(size);
     }
   });
+
+  const counting = 'test "$1" != bs=128k || echo count >>"$COUNTED"; exec /usr/bin/dd "$@"';
+  test.each<[string, Record<string, string>, number]>([
+    ['a dd that counts bytes', { dd: counting }, 3],
+    ['no dd', {}, 0],
+    ['a dd that does not know the flags', { dd: 'cat >/dev/null; exit 1' }, 0],
+    ['a dd that takes the count for blocks', { dd: 'exec cat' }, 0],
+    ['a dd that takes more than it writes', { dd: 'head -c 3; cat >/dev/null' }, 0],
+  ])(
+    'puts frames into the inbox with %s, each with its time, and the segment behind them',
+    (_, scripts, most) => {
+      const at = place();
+      const frames = [Buffer.alloc(700_001, 'line\n\0\xff'), Buffer.from('x')];
+      const names = [b, '0000000100000000000000B0'];
+      const offers = frames.map((bytes, index) => {
+        const offered = { name: names[index] ?? '', bytes: bytes.length, mtimeNs };
+        return Buffer.concat([Buffer.from(formatFrameOffer(offered)), bytes]);
+      });
+      const path = programs(['cat', ...needed], scripts);
+      const counted = join(temporaryDirectory(), 'counted');
+      const answers = run(takeScript(at), Buffer.concat([...offers, offer(a)]), path, { COUNTED: counted });
+      expect(answers).toEqual(['ready', ...[...names, a].map((name) => `taken ${name}`)]);
+      expect(inbox(at)).toEqual([a, ...names.map((name) => `${name}.zst`)]);
+      for (const [index, bytes] of frames.entries()) {
+        const frame = join(at.archivedir, inboxOf(at), `${names[index] ?? ''}.zst`);
+        expect(readFileSync(frame).equals(bytes)).toBe(true);
+        expect(statSync(frame, { bigint: true }).mtimeNs).toBe(mtimeNs);
+      }
+      expect(existsSync(counted) ? readFileSync(counted, 'utf8').split('\n').length - 1 : 0).toBe(most);
+    },
+  );
 
   test.each<[string, Buffer]>([
     ['other bytes', offer(a, { bytes: Buffer.alloc(used.length, 'y') })],
