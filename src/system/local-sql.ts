@@ -21,6 +21,8 @@ export type WithLocalSql = <T>(
   server: LocalServer,
   limitMs: number,
   use: (sql: LocalSql) => Promise<T>,
+  /** Hangs up when aborted, even while a statement runs. */
+  signal?: AbortSignal,
 ) => Promise<LocalResult<T>>;
 
 type Failed = Exclude<LocalResult<never>, { kind: 'answered' }>;
@@ -126,12 +128,17 @@ function rowsOf(
  * Connects to the local server for one conversation, with the settings that libpq would find in its variables and
  * files. Every statement has the limit `limitMs` at both ends: a commit that waits for a standby cannot hold us up.
  */
-export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
+export const withLocalSql: WithLocalSql = async (server, limitMs, use, signal) => {
   let client: pg.Client | undefined;
+  const hangUp = (): void => {
+    client?.end().catch(() => undefined);
+  };
+  signal?.addEventListener('abort', hangUp, { once: true });
   try {
     refuseAbstractSocket(server);
     const connected = await connectAny(server, await accessOf(server), limitMs);
     client = connected;
+    signal?.throwIfAborted();
     const sql: LocalSql = async (text, values = []) =>
       rowsOf(await connected.query<unknown[]>({ text, values: [...values], rowMode: 'array' }));
     return { kind: 'answered', value: await use(sql) };
@@ -139,6 +146,7 @@ export const withLocalSql: WithLocalSql = async (server, limitMs, use) => {
     if (error instanceof PitrError) throw error;
     return failed(error);
   } finally {
+    signal?.removeEventListener('abort', hangUp);
     await client?.end().catch(() => undefined);
   }
 };

@@ -51,12 +51,18 @@ async function keep(deps: StandbyDeps, from: string, to: string): Promise<void> 
   await rename(temporary, to);
 }
 
-/** @param grows it takes in all the time what arrives, until it is complete */
+/**
+ * Until it is complete it takes in what arrives: the recovery of a copy begins before that WAL, and a standby may let go of
+ * it before the copy is made.
+ *
+ * @param isHurried a base backup waits for what arrives
+ */
 export async function makeView(
   deps: StandbyDeps,
   origin: Origin,
   place: DrillPlace,
-  grows: boolean,
+  isHurried: boolean,
+  observe = observeServer,
 ): Promise<ArchiveView> {
   const { directory: archivedir } = origin.archive;
   const known = new Map<string, WalName>();
@@ -76,7 +82,7 @@ export async function makeView(
 
   /** A restartpoint lies behind what was replayed: only the WAL up to there can be let go of. */
   const keepReplayed = async (): Promise<void> => {
-    const state = await observeServer(origin.server);
+    const state = await observe(origin.server);
     if (state.kind !== 'recovering') return;
     const replayed = state.replayed ?? 0n;
     for (const [text, name] of known) {
@@ -91,20 +97,20 @@ export async function makeView(
 
   await refresh();
   let isEnding = false;
-  let isGrowing = grows;
+  let isGrowing = true;
   const loop = async (): Promise<void> => {
     for (let leftMs = 0; !isEnding; leftMs -= sliceMs) {
       if (leftMs <= 0) {
         if (isGrowing) await refresh();
         await keepReplayed();
-        leftMs = isGrowing ? growingMs : everyMs;
+        leftMs = isGrowing && isHurried ? growingMs : everyMs;
       }
       await deps.pause(sliceMs);
     }
   };
   const isRunning = origin.state.kind === 'recovering';
   if (isRunning) await keepReplayed();
-  const looping = (isRunning || grows ? loop() : Promise.resolve()).catch((error: unknown) => error);
+  const looping = (isRunning || isHurried ? loop() : Promise.resolve()).catch((error: unknown) => error);
   return {
     complete: async () => {
       isGrowing = false;

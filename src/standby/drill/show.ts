@@ -8,8 +8,13 @@ const unknown = 'not determined';
 
 function rpoLine({ rpo }: DrillReport): string {
   const commit = `last commit ${rpo.lastCommit ?? unknown}`;
-  if (rpo.bytes === undefined)
-    return `RPO: ${unknown} (the primary was not asked for the end of its WAL); ${commit}`;
+  if (rpo.bytes === undefined) {
+    const why =
+      rpo.primaryLsn === undefined
+        ? "the end of the primary's WAL is not known"
+        : `it is not known how far the copy has replayed; the primary's WAL ended at LSN ${rpo.primaryLsn}`;
+    return `RPO: ${unknown} (${why}); ${commit}`;
+  }
   if (rpo.bytes === 0) return `RPO: nothing of the primary's WAL is missing; ${commit}`;
   const time = rpo.seconds === undefined ? '' : `, of ${durationText(rpo.seconds)}`;
   return `RPO: ${sizeText(rpo.bytes)} of the primary's WAL are missing${time}; ${commit}`;

@@ -110,7 +110,7 @@ async function watch(watching: Watching, end: AbortController): Promise<void> {
   }
 }
 
-/** A statement may take minutes: nothing waits for its end any more. Its session ends with it, or with its server. */
+/** A statement may take minutes: nothing waits for its end any more. */
 async function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   let stop: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {
@@ -134,7 +134,8 @@ function endingWith(deps: StandbyDeps, signal: AbortSignal): StandbyDeps {
     ...deps,
     ...systemClock(signal),
     signal,
-    withLocalSql: (server, limitMs, use) => untilAborted(signal, deps.withLocalSql(server, limitMs, use)),
+    withLocalSql: (server, limitMs, use) =>
+      untilAborted(signal, deps.withLocalSql(server, limitMs, use, signal)),
   };
 }
 

@@ -19,12 +19,18 @@ const mostThreads = 8;
 /** Small files are passed to a thread together; one of 1 GB keeps it busy for a second. */
 const batchFiles = 32;
 
-function add(tally: CopyCheck, files: readonly RelationFile[], checks: readonly FileCheck[]): void {
+/** Adds what was found in these files. */
+export function addChecks(
+  tally: CopyCheck,
+  files: readonly RelationFile[],
+  checks: readonly FileCheck[],
+): void {
   for (const [index, { pages, bytes, bad, trouble }] of checks.entries()) {
     tally.files += 1;
     tally.pages += pages;
     tally.bytes += bytes;
-    tally.bad.push(...bad);
+    // A call takes no more arguments than fit on the stack: fewer than a file of 1 GB has pages.
+    for (const page of bad) tally.bad.push(page);
     if (trouble !== undefined) tally.troubles.push({ path: files[index]?.path ?? '', reason: trouble });
   }
 }
@@ -75,7 +81,7 @@ export async function checkFiles(
     await Promise.all(
       workers.map((worker) =>
         keepBusy(worker, next, (batch, checks) => {
-          add(tally, batch, checks);
+          addChecks(tally, batch, checks);
           onChecked(tally.files, tally.bytes);
         }),
       ),

@@ -49,6 +49,7 @@ import { comesTrue } from '../../../server/wait.ts';
 import { timed } from '../phases.ts';
 import type { Course, Drilling } from './drilling.ts';
 import { neededBytes, sayPlan } from './dry-run.ts';
+import { failureOf } from './failure.ts';
 import { reportOf } from './report.ts';
 import { openCopy, type Opened } from './run.ts';
 
@@ -79,26 +80,39 @@ async function hasReplayed({ deps, origin }: Drilling, { replayed }: Opened): Pr
   });
 }
 
-async function compareRows(drilling: Drilling, before: RowCounts, opened: Opened): Promise<CheckResult> {
+async function compareRows(
+  drilling: Drilling,
+  before: RowCounts,
+  copy: RowCounts,
+  opened: Opened,
+): Promise<CheckResult> {
   if (typeof before === 'string') return compareCounts(before, before, before);
-  const copy = await countRows(opened.server, [...before.keys()]);
   if (!(await hasReplayed(drilling, opened)))
     return compareCounts(before, copy, 'it has not replayed as far as the copy');
   return compareCounts(before, copy, await countRows(drilling.origin.server, [...before.keys()]));
 }
 
-/** A failed check fails the drill, after the others. */
-async function checkAll(drilling: Drilling, before: RowCounts, opened: Opened): Promise<void> {
-  const { deps, course, options } = drilling;
+/** The checks that need the copy's server. */
+export async function checkOpen(drilling: Drilling, before: RowCounts, opened: Opened): Promise<void> {
+  const { course, options } = drilling;
   const { server } = opened;
   const check = async (look: () => Promise<CheckResult>): Promise<void> => {
     course.checks.push(await look());
   };
+  // A statement of drill_sql may write: the rows are counted before it runs.
+  const copy = typeof before === 'string' ? before : await countRows(server, [...before.keys()]);
   await check(() => checkSqlFile(server));
-  await check(() => compareRows(drilling, before, opened));
+  await check(() => compareRows(drilling, before, copy, opened));
   await check(() => checkDeeply(server, options.deep));
+}
+
+/** A failed check fails the drill, after the others. */
+async function checkAll(drilling: Drilling, before: RowCounts, opened: Opened): Promise<void> {
+  const { deps, course } = drilling;
+  const { server } = opened;
+  await checkOpen(drilling, before, opened);
   await stopServerProgram(server);
-  await check(() => checkPages(deps, server.pgdata));
+  course.checks.push(await checkPages(deps, server.pgdata));
   const failures = course.checks.filter(({ result }) => result === 'failed');
   if (failures.length === 0) return;
   const isOfData = failures.some(({ name }) => name !== 'drill_sql');
@@ -240,39 +254,23 @@ function withDeps(drilling: Drilling, deps: StandbyDeps): Drilling {
   return { ...drilling, deps, origin: { ...origin, server: serverOf(deps, origin.server.capabilities) } };
 }
 
-/** An error that is no PitrError is a bug, or the signal that ends the program. */
-async function watchedFailure(drilling: Drilling): Promise<PitrError | undefined> {
+async function rehearseWatched(drilling: Drilling): Promise<void> {
   const { deps, origin, place, course } = drilling;
-  try {
-    await watched(deps, origin, place, async (own, seen) => {
-      await rehearse({ ...withDeps(drilling, own), watched: seen });
-      course.diskBytes = Math.max(seen.bytes, course.diskBytes ?? 0);
-    });
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof PitrError) || deps.signal.aborted) throw error;
-    return error;
-  }
+  await watched(deps, origin, place, async (own, seen) => {
+    await rehearse({ ...withDeps(drilling, own), watched: seen });
+    course.diskBytes = Math.max(seen.bytes, course.diskBytes ?? 0);
+  });
 }
 
-/** Whatever ends the rehearsal, its copy is removed; and if that fails, the first failure is said as well. */
-async function attempt(drilling: Drilling): Promise<PitrError | undefined> {
+/** Whatever ends the rehearsal, its copy is removed. */
+function attempt(drilling: Drilling): Promise<PitrError | undefined> {
   const { deps, place } = drilling;
-  let failure: PitrError | undefined;
-  try {
-    failure = await watchedFailure(drilling);
-    return failure;
-  } finally {
-    try {
-      // The signal that has ended the drill must not keep its copy from being removed.
-      await discard(withoutAbort(deps), place);
-    } catch (error) {
-      if (failure !== undefined)
-        deps.log.error(`the drill has failed: ${failure.message}`, { detail: failure.detail });
-      // eslint-disable-next-line no-unsafe-finally -- it is worse than the failure that it follows
-      throw error;
-    }
-  }
+  return failureOf(
+    deps,
+    () => rehearseWatched(drilling),
+    // The signal that has ended the drill must not keep its copy from being removed.
+    () => discard(withoutAbort(deps), place),
+  );
 }
 
 /** Refuses if no base backup can be made of the primary. */
@@ -321,11 +319,14 @@ export async function drill(
   const restore = await lowerOwnSession(withoutAbort(deps));
   try {
     const own = { ...deps, lockFd: lock.fd };
-    await discard(own, place);
+    const began: Drilling = { deps: own, options, origin: found, place, course, newBackup };
+    // A killed drill may have left the standby stopped: that it stays so must be notified.
+    const left = await failureOf(own, () => discard(own, place));
+    if (left !== undefined) return await conclude(began, left);
     if (await hasNotedBackup(place)) await (await load()).endLeft(own, place);
     // A killed drill may have left the standby stopped, and it runs again now.
     const origin = await observe(own, place, newBackup);
-    const drilling = { deps: own, options, origin, place, course, newBackup };
+    const drilling = { ...began, origin };
     return await conclude(drilling, await attempt(drilling));
   } finally {
     await restore();
