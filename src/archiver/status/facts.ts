@@ -19,6 +19,7 @@ import { noSamples, sample, type Samples } from '../../status/samples.ts';
 import { trendOf } from '../../status/trend.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import { isLocked } from '../../system/lock.ts';
+import { quoted } from '../../system/printable.ts';
 import type { ClockOffset } from '../../system/remote-clock.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { isProofInForce } from '../lane/catch-up.ts';
@@ -156,6 +157,12 @@ function furthest(receivers: readonly Receiver[]): Receiver | undefined {
   return receivers.toSorted((a, b) => Number((b.replayed ?? -1n) - (a.replayed ?? -1n)))[0];
 }
 
+/** A standby may show itself by a name of its own, and by an address for which `slaves` has a name. */
+function foreignOne(standbys: readonly Named[], streams: readonly Receiver[]): Receiver | undefined {
+  const isKnown = (one: Receiver) => standbys.some((each) => signs.some((isSign) => isSign(each, one)));
+  return streams.find((one) => one.replayed !== undefined && !isKnown(one));
+}
+
 /**
  * A receiver gives its host's name as its application_name, or its address is that of the standby. One that another
  * standby has a surer sign for is that one's: several may be on one host.
@@ -184,7 +191,10 @@ export function receiverOf(
       throw new NotKnown(`${replaying.length} receivers may be that of ${standby.name}, by their names`);
     return own;
   }
-  return undefined;
+  const foreign = foreignOne(standbys, streams);
+  if (foreign === undefined) return undefined;
+  const words = quoted(wordsOf(foreign).join(' '), 200);
+  throw new NotKnown(`the receiver "${words}" may be that of ${standby.name}: it has the name of no standby`);
 }
 
 export async function observeCondition({ settings }: ArchiverDeps, lane: Lane): Promise<LaneCondition> {

@@ -141,7 +141,11 @@ export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
       'Whether the server on this host takes writes: it runs, and not as a standby.',
       primaryOf(facts),
     ),
-    gauge('timeline', 'The timeline of the last checkpoint.', one(valueOf(cluster)?.timeline)),
+    gauge(
+      'timeline',
+      'The timeline of the server on this host, by its pg_control.',
+      one(valueOf(cluster)?.timeline),
+    ),
     gauge('shipper_up', 'Whether the shipper runs.', one(asNumber(isShipping))),
     gauge(
       'wal_written_bytes',

@@ -12,6 +12,7 @@ import { backupDrillTrouble, drillTrouble } from './drill.ts';
 import type { Lag, StandbyFacts } from './facts.ts';
 import { isStandby, type Mode, replays } from './mode.ts';
 import type { OtherStandby, PrimaryFacts } from './others.ts';
+import { onlySeen } from './server.ts';
 
 const readAsOwner = 'Run it as the user who owns pgdata.';
 const lookLonger = (command: string): string => `Look with more time: ${command} -F999 --dry-run`;
@@ -97,6 +98,16 @@ function judgeStream({ receiver }: StandbyFacts, { wantsStream }: JudgeContext):
     );
   const status = receiver.value?.status;
   if (status === 'streaming') return [];
+  if (status === onlySeen)
+    return [
+      {
+        name: 'stream',
+        level: 'unknown',
+        message:
+          'whether WAL is streamed here is not known: its WAL receiver runs, and its title does not say that it streams',
+        hint: 'Let the server show it: update_process_title = on; or from 9.6 hot_standby = on, and a login for this user.',
+      },
+    ];
   const what =
     status === undefined ? 'no WAL is streamed here' : `the WAL receiver is not streaming: ${status}`;
   return [
@@ -400,10 +411,10 @@ export function judgeStandby(facts: StandbyFacts, context: JudgeContext): readon
           ...judgeDrill(facts, context),
           ...judgePrimary(facts, context),
           ...judgePrimaryClock(facts),
+          ...judgeOthers(facts, context),
         ]),
     ...judgeFailover(facts, context, mode),
     ...judgeLoss(facts, context),
-    ...judgeOthers(facts, context),
     ...judgeDisks(context.limits, facts.disks),
   ];
 }

@@ -25,6 +25,9 @@ interface ReplayedFacts {
   readonly committedAgeS: number | undefined;
 }
 
+/** The status of a receiver of which only the process is seen: with update_process_title off, its title never says more. */
+export const onlySeen = 'running';
+
 /** The process that receives WAL from the primary. */
 interface ReceiverFacts {
   /** The server's own word, such as `streaming`; `running` where only the process is seen, and not what it does. */
@@ -117,7 +120,7 @@ async function replayedOf(
 async function receiverSeen({ pgdata }: Server): Promise<ReceiverFacts | undefined> {
   const title = await receiverInTitles(pgdata);
   if (title === undefined) return undefined;
-  const status = title.streams ? 'streaming' : 'running';
+  const status = title.streams ? 'streaming' : onlySeen;
   return { status, sender: undefined, slot: undefined, primaryEnd: undefined, silentS: undefined };
 }
 

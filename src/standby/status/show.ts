@@ -10,6 +10,7 @@ import type { DrillFacts } from './drill.ts';
 import type { Lag, StandbyFacts } from './facts.ts';
 import type { LossFacts } from './loss.ts';
 import type { OtherStandby } from './others.ts';
+import { onlySeen } from './server.ts';
 
 function lagText({ bytes, seconds }: Lag): string {
   if (bytes === 0) return 'none';
@@ -178,7 +179,11 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
       'What the server here is: 1.',
       mode.kind === 'unknown' ? [] : [{ labels: { mode: mode.value }, value: 1 }],
     ),
-    gauge('timeline', 'The timeline that pg_control proves.', one(valueOf(cluster)?.timeline)),
+    gauge(
+      'timeline',
+      'The timeline of the server on this host, by its pg_control.',
+      one(valueOf(cluster)?.timeline),
+    ),
     gauge(
       'replayed_bytes',
       'The end of the WAL that was replayed, as bytes since 0/0.',
@@ -194,7 +199,13 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
     gauge(
       'streaming',
       'Whether WAL is streamed here.',
-      one(valueOf(derive(receiver, (seen) => Number(seen?.status === 'streaming')))),
+      one(
+        valueOf(
+          derive(receiver, (seen) =>
+            seen?.status === onlySeen ? undefined : Number(seen?.status === 'streaming'),
+          ),
+        ),
+      ),
     ),
     gauge('replay_delay_seconds', 'recovery_min_apply_delay.', one(valueOf(facts.delayS))),
     gauge('replay_paused', 'Whether the replay is paused.', one(asNumber(isPaused))),
@@ -275,7 +286,7 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
     ),
     gauge(
       'standby_clock_skew_seconds',
-      "The clock of the other standby's host minus this host's.",
+      "The clock of the standby's host minus this host's.",
       (valueOf(facts.standbys) ?? []).map(({ name, clock }) => ({
         labels: { standby: name },
         value: valueOf(clock)?.skewS,

@@ -53,20 +53,46 @@ export function fittingWidths(natural: readonly number[], columns: number): numb
   }
 }
 
+/** Characters that fill two columns of a terminal each. Most of those beyond 16 bits do, and have a length of two. */
+const wide =
+  /[\p{scx=Han}\p{scx=Hangul}\p{scx=Hiragana}\p{scx=Katakana}\p{Emoji_Presentation}\u3000-\u303E\uFF01-\uFF60\uFFE0-\uFFE6]/gu;
+
+function widthOf(text: string): number {
+  return text.replaceAll(wide, '  ').length;
+}
+
+/** A word that is wider than its column would be cut off: it continues on the next line. */
+function broken(cell: string, most: number): string {
+  let result = '';
+  let width = 0;
+  for (const character of cell) {
+    const more = widthOf(character);
+    const ends = character === ' ';
+    if (!ends && width + more > most) {
+      result += ' ';
+      width = 0;
+    }
+    result += character;
+    width = ends ? 0 : width + more;
+  }
+  return result;
+}
+
 /** Its lines; foreign text in it is escaped. Without `columns` no line is broken. */
 export function tableOf(rows: readonly (readonly string[])[], columns: number | undefined): string[] {
   const safe = rows.map((row) => row.map((cell) => quoted(cell, longestCell)));
   const count = Math.max(...safe.map((row) => row.length));
   const natural = Array.from({ length: count }, (_, index) =>
-    Math.max(...safe.map((row) => (row[index] ?? '').length + gap)),
+    Math.max(...safe.map((row) => widthOf(row[index] ?? '') + gap)),
   );
+  const widths = columns === undefined ? natural : fittingWidths(natural, columns - 1);
   const table = new Table({
     chars: noFrame,
     style: { 'padding-left': 0, 'padding-right': gap, head: [], border: [], compact: true },
     wordWrap: true,
-    colWidths: columns === undefined ? natural : fittingWidths(natural, columns - 1),
+    colWidths: widths,
   });
-  for (const row of safe) table.push([...row, ...Array<string>(count - row.length).fill('')]);
+  for (const row of safe) table.push(widths.map((width, index) => broken(row[index] ?? '', width - gap)));
   return table
     .toString()
     .split('\n')

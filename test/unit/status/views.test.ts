@@ -3,7 +3,7 @@ import type { Finding } from '../../../src/status/finding.ts';
 import type { StatusReport } from '../../../src/status/report.ts';
 import { jsonView } from '../../../src/status/views/json.ts';
 import { nagiosView } from '../../../src/status/views/nagios.ts';
-import { fittingWidths, peopleView } from '../../../src/status/views/people.ts';
+import { fittingWidths, peopleView, tableOf } from '../../../src/status/views/people.ts';
 import { prometheusView } from '../../../src/status/views/prometheus.ts';
 
 const atMs = Date.UTC(2026, 0, 1, 12, 0, 0);
@@ -79,6 +79,32 @@ describe('for people', () => {
     // eslint-disable-next-line no-control-regex -- these are what is removed
     expect(colour.replaceAll(/\u001B\[\d+m/g, '')).toBe(plain);
     expect(colour).not.toBe(plain);
+  });
+
+  test.each([60, 80, 100])(
+    'a word that is wider than its column in %i columns is continued, not cut',
+    (columns) => {
+      const words = [
+        '000000010000000000000001',
+        '0000000100000000000000A2',
+        '2026-11-28 09:10:02 UTC',
+        'delivered',
+      ];
+      const row = [...words, '2026-11-28 10:40:31 UTC', '162'];
+      const lines = tableOf([row], columns);
+      expect(lines.join('')).not.toContain('…');
+      expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(columns);
+      const starts = [...(lines[0] ?? '').matchAll(/\S+/g)].map(({ index }) => index);
+      const first = lines.map((line) => line.slice(0, starts[1]).trim()).join('');
+      expect(first).toBe(words[0]);
+    },
+  );
+
+  test('a text in a script with wide characters is shown whole', () => {
+    const text = 'データベース"postgres"に接続できません：認証に失敗しました';
+    expect(tableOf([[text, 'a']], undefined)).toEqual([`${text}  a`]);
+    const lines = tableOf([['reason', text]], 40);
+    expect(lines.map((line) => line.replace('reason', '').trim()).join('')).toBe(text);
   });
 
   test('the widest column gives way first', () => {

@@ -89,3 +89,14 @@ test.each([
   const ask = () => Promise.resolve({ kind: 'rows' as const, rows: hidden });
   await expect(receiversOf(ask, capabilitiesOf(parseVersion(version)))).rejects.toThrow(hint);
 });
+
+test('where a receiver has the name of no standby, it is not said of a standby that it does not stream', () => {
+  const [named, foreign] = [receiver('b', '10.0.0.2'), receiver('pg-5\u001B[31m', '10.0.0.5')];
+  const standbys = [at('b'), at('standby1')];
+  expect(() => receiverOf(at('standby1'), standbys, [named, foreign])).toThrow(
+    'the receiver "pg-5\\x1b[31m 10.0.0.5" may be that of standby1: it has the name of no standby',
+  );
+  expect(receiverOf(at('b'), standbys, [named, foreign])).toBe(named);
+  const program = { ...foreign, replayed: undefined };
+  expect(receiverOf(at('standby1'), standbys, [named, program])).toBeUndefined();
+});

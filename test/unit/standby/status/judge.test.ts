@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { metricsOf as archiverMetricsOf } from '../../../../src/archiver/status/show.ts';
 import type { StandbyFacts } from '../../../../src/standby/status/facts.ts';
 import { judgeStandby } from '../../../../src/standby/status/judge.ts';
 import { metricsOf, sectionsOf } from '../../../../src/standby/status/show.ts';
 import type { Fact } from '../../../../src/status/fact.ts';
+import { well as archiverWell } from '../../archiver/status/facts-kit.ts';
 import { limits } from '../../status/limits-kit.ts';
 
 const atMs = 0;
@@ -241,6 +243,16 @@ describe('cmd_standby --status', () => {
   test('judges no standby where the server is the primary', () => {
     const changes = { primary: seen(undefined), failover: seen(undefined), loss: seen(undefined) };
     expect(found({ ...changes, mode: seen('primary'), receiver: unknown, archive: unknown })).toEqual([]);
+    const silent = { ...other, answer: 'silent', reason: 'refused', clock: undefined } as const;
+    for (const standbys of [unknown, seen([silent])])
+      expect(found({ ...changes, mode: seen('primary'), standbys })).toEqual([]);
+  });
+
+  test('does not say that nothing is streamed where only the process of the receiver is seen', () => {
+    const receiver = seen({ ...streaming, status: 'running' });
+    expect(found({ receiver })).toEqual(['stream unknown']);
+    const metric = metricsOf({ ...well, receiver }).find(({ name }) => name === 'streaming');
+    expect(metric?.samples).toEqual([{ labels: {}, value: undefined }]);
   });
 
   test('shows what is not known as unknown, and gives it no number', () => {
@@ -253,4 +265,12 @@ describe('cmd_standby --status', () => {
     expect(metric('archive_gap')).toBeUndefined();
     expect(metric('failover_possible')).toBe(1);
   });
+});
+
+// node_exporter refuses metrics of one name with different help texts, and one host may have the files of both programs.
+test('a metric of both programs has one help text and one type', () => {
+  const own = new Map(metricsOf(well).map(({ name, help, type }) => [name, { help, type }]));
+  const both = archiverMetricsOf(archiverWell).filter(({ name }) => own.has(name));
+  expect(both.map(({ name }) => name)).toContain('timeline');
+  for (const { name, help, type } of both) expect([name, own.get(name)]).toEqual([name, { help, type }]);
 });
