@@ -25,6 +25,14 @@ export async function findProgram(
   return undefined;
 }
 
+/** The same for a script, where it is the shell that says if there is no such program. */
+export async function withFoundProgram(
+  command: CommandLine,
+  includePath: readonly string[],
+): Promise<CommandLine> {
+  return { ...command, program: (await findProgram(command.program, includePath)) ?? command.program };
+}
+
 /** The command with the path of its program, or an error that names the INI key. */
 export async function requireProgram(
   key: string,

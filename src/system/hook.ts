@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { systemClock } from './clock.ts';
 import { callersDirectory, type Environment } from './environment.ts';
 
 /** How a hook ended. `left`: it was still running when we stopped waiting for it. */
@@ -30,6 +31,8 @@ export type StartHook = (hook: HookCommand) => Hook;
 
 /** GNU's and busybox's timeout(1) exit with this status when the limit has passed; with 137 if it took a KILL. */
 const timedOutCodes = [124, 137, 143];
+/** Its clock and ours may differ by that. */
+const clockToleranceMs = 100;
 const keptChars = 16 * 1024;
 const lastWordsMs = 100;
 
@@ -56,13 +59,17 @@ function follow(child: ChildProcess, limitS: number): Promise<HookEnd> {
     child.once('error', (error) => {
       resolve({ kind: 'not-started', reason: error.message });
     });
+    const { monotonicMs } = systemClock();
+    const beganMs = monotonicMs();
     let end: HookEnd | undefined;
     const finish = () => {
       if (end?.kind === 'exited') resolve({ ...end, ...said });
       else if (end !== undefined) resolve(end);
     };
     child.once('exit', (code, signal) => {
-      const isLate = timedOutCodes.includes(code ?? 0);
+      // A command can exit with these by itself: it may contain a timeout(1) of its own.
+      const isOver = monotonicMs() - beganMs >= limitS * 1000 - clockToleranceMs;
+      const isLate = isOver && timedOutCodes.includes(code ?? 0);
       end = isLate
         ? { kind: 'timed-out', limitS }
         : { kind: 'exited', code: code ?? (signal === null ? 1 : 128), ...said };

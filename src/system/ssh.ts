@@ -259,7 +259,8 @@ export function scriptChannel(session: () => Pick<Session, 'write' | 'kill'>) {
 
 /**
  * Replaces the remote `sh` by another program. dash reads its input in blocks: input that arrives before sh has gone
- * would be lost in its buffer. We therefore write nothing until sh announces the change.
+ * would be lost in its buffer. We therefore write nothing until sh announces the change, in a line of its own: a start-up
+ * file may have printed text without a line feed.
  */
 function startRemoteProgram(
   start: (onLine: (line: string) => void) => Session,
@@ -278,7 +279,7 @@ function startRemoteProgram(
       if (closed) session.close();
     }
   });
-  session.write(`${cleanShellLine}\nprintf '${ready}\\n'; exec ${program}\n`);
+  session.write(`${cleanShellLine}\nprintf '\\n${ready}\\n'; exec ${program}\n`);
   return {
     ...session,
     write: (input) => {

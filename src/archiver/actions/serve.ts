@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { exists } from '../../system/durable.ts';
+import { withFoundProgram } from '../../system/find-program.ts';
 import { quoted } from '../../system/printable.ts';
 import { programRoot } from '../../system/program-root.ts';
 import { psqlSessionWord as psqlWord } from '../../system/psql.ts';
@@ -30,10 +31,14 @@ const scripts = {
   },
 } as const;
 
-function placeOf({ settings }: ArchiverDeps, program: string): DataPlace {
+/** The PATH of a program that sshd starts may lack the directories of `includepath`. */
+export async function placeOf(
+  { settings: { psql, rsync_bin, includepath } }: Pick<ArchiverDeps, 'settings'>,
+  program: string,
+): Promise<DataPlace> {
   return {
-    psql: settings.psql,
-    rsync: shellQuote(settings.rsync_bin.program),
+    psql: await withFoundProgram(psql, includepath),
+    rsync: shellQuote((await withFoundProgram(rsync_bin, includepath)).program),
     program: shellQuote(program),
   };
 }
@@ -53,7 +58,7 @@ async function serviceOf(deps: ArchiverDeps, io: KeyInput, roles: boolean): Prom
   return {
     served: { version: servedVersion, side: 'data', roles, program, ini: resolve(deps.iniFile ?? '') },
     scripts,
-    place: placeOf(deps, standbyProgram),
+    place: await placeOf(deps, standbyProgram),
     check: (name, values) =>
       name === psqlWord
         ? Promise.resolve(undefined)

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import { removeFile, writePrivately } from '../../system/files.ts';
-import { takeLock } from '../../system/lock.ts';
+import { isLocked, takeLock } from '../../system/lock.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import type { Cluster } from '../wal/cluster.ts';
 import { isReady, type WalFile } from '../wal/wal-file.ts';
@@ -32,16 +32,22 @@ async function haveItLook({ log, pid }: ArchiverDeps, { look }: ShipperPlaces): 
   }
 }
 
+/** A process that only looks whether there is a shipper (`isLocked`) holds the lock for a moment, too. */
+const mostTries = 3;
+
 /** Makes sure that a shipper runs. */
 export async function ensureShipper(
   deps: ArchiverDeps,
   access: ShipperAccess,
   places: ShipperPlaces = shipperPlaces(deps.layout),
 ): Promise<'runs' | 'started' | 'none'> {
-  const lock = await takeLock(deps.run, places.lock, 0);
-  if (lock === undefined) return 'runs';
-  await lock.release();
-  return (await access.startShipper(places.log)) ? 'started' : 'none';
+  for (let tries = 1; ; tries += 1) {
+    const lock = await takeLock(deps.run, places.lock, 0);
+    await lock?.release();
+    if (lock !== undefined) return (await access.startShipper(places.log)) ? 'started' : 'none';
+    // Two looks do not exclude each other: this one finds a shipper alone.
+    if (tries === mostTries || (await isLocked(deps.run, places.lock))) return 'runs';
+  }
 }
 
 /**

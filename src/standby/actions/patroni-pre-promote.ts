@@ -1,5 +1,6 @@
 import { messageOf, refusal } from '../../errors.ts';
 import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
+import { withTimeLimit } from '../../system/leash.ts';
 import { archiveStreamed } from '../archive/keep/fill-archive.ts';
 import { type Archive, observeArchive } from '../archive/own-archive.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -99,7 +100,7 @@ async function attempt(
  * does not keep the cluster without a leader: how much may be lost is Patroni's decision, and was made.
  */
 export async function prePromote(given: StandbyDeps): Promise<number> {
-  const signal = AbortSignal.any([given.signal, AbortSignal.timeout(limitMs)]);
+  const signal = withTimeLimit(given.signal, limitMs);
   const deps = { ...given, signal };
   const directory = await requireStandby(deps);
   const archive = await observeArchive(deps.settings.archivedir, directory);

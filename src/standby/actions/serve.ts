@@ -90,7 +90,7 @@ export async function serveRestricted(deps: StandbyDeps, roles: boolean): Promis
   const quiet = { ...deps, log: silent };
   const io = keyInput(deps, 'cmd_standby', await archiveFile(deps, refusalsName));
   return serveKey(io, {
-    ...archiveService(quiet, roles),
+    ...(await archiveService(quiet, roles)),
     verb: async (call, write) => {
       try {
         write(`${printable(await answerOf(quiet, call))}\n`);

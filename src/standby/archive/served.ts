@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { runInPlace } from '../../system/command.ts';
 import { exists } from '../../system/durable.ts';
-import { requireProgram } from '../../system/find-program.ts';
+import { requireProgram, withFoundProgram } from '../../system/find-program.ts';
 import { leaveTicket, takeTicketBack } from '../../system/serve-ticket.ts';
 import { servedVersion } from '../../system/served.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
@@ -83,12 +83,13 @@ function walDirectoryOf(pgdata: string): string {
 }
 
 /** All but the verbs, which belong to the action. */
-export function archiveService(deps: StandbyDeps, roles: boolean): Omit<KeyService, 'verb'> {
+export async function archiveService(deps: StandbyDeps, roles: boolean): Promise<Omit<KeyService, 'verb'>> {
   const { settings } = deps;
   const { program, iniFile } = ownCommand(deps);
   const place: ArchivePlace = {
     archivedir: settings.archivedir,
-    rsync: shellQuote(settings.rsync.program),
+    // The PATH of a program that sshd starts may lack its directory.
+    rsync: shellQuote((await withFoundProgram(settings.rsync, settings.includepath)).program),
     program: shellQuote(program),
     walDirectory: walDirectoryOf(settings.pgdata),
   };

@@ -1,5 +1,6 @@
 /** The outside world of one view of --status: everything that it begins ends by itself within the limit of the view. */
 import { type LookDeps, viewMs, withinView } from '../../status/fact.ts';
+import { withTimeLimit } from '../../system/leash.ts';
 import type { WithLocalSql } from '../../system/local-sql.ts';
 import type { Log } from '../../system/log.ts';
 import { checkRecords, type ReadRecords } from '../archive/read-records.ts';
@@ -41,7 +42,7 @@ export function statusDeps(deps: StandbyDeps): StatusDeps {
   return {
     ...view,
     log: quiet(deps.log),
-    signal: AbortSignal.any([deps.signal, AbortSignal.timeout(viewMs)]),
+    signal: withTimeLimit(deps.signal, viewMs),
     settings,
     withLocalSql,
   };

@@ -168,3 +168,13 @@ test('a notify command may close its standard input at once', async () => {
   await partWithHooks(30_000);
   expect(said).toEqual(['NOTICE: read nothing\n']);
 });
+
+test.each([124, 137, 143])(
+  'a notify command that exits with %i by itself was not ended by us',
+  async (code) => {
+    const { deps, settings, said } = world({ critical: `echo 'no route to the pager' >&2; exit ${code};` });
+    notify(deps, settings, { severity: 'critical', message: 'm', name: 'n', facts });
+    await partWithHooks(30_000);
+    expect(said).toEqual([`WARNING: notify_critical failed: exit status ${code}: no route to the pager\n`]);
+  },
+);
