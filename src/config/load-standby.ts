@@ -10,9 +10,10 @@ import {
   type StandbySettings,
   tablespacesSection,
 } from './options-standby.ts';
-import { isWithin, readPath } from './path-values.ts';
+import { isWithin } from './path-values.ts';
 import type { Problem } from './problem.ts';
-import { type OtherTable, readOptions } from './read-options.ts';
+import { type OtherTable, readOptions, readValue } from './read-options.ts';
+import type { ValueResult } from './value-result.ts';
 
 interface ReadTablespaces {
   readonly tablespaces: ReadonlyMap<string, string>;
@@ -68,8 +69,22 @@ function readTablespaces(ini: IniText, pgdata: string | undefined): ReadTablespa
   for (const entry of own) {
     const messages = readTablespace(entry, tablespaces, pgdata);
     problems.push(...messages.map((message) => ({ line: entry.line, message: `tablespace: ${message}` })));
+    problems.push(...findSwallowedPairs(entry));
   }
   return { tablespaces, problems };
+}
+
+/** A pair that is indented deeper than the one above it would be lost in that one's path. */
+function findSwallowedPairs({ key, line: above, continued }: ResolvedEntry): Problem[] {
+  return continued.map(({ line, text }) => ({
+    line,
+    message: `"${text}" is indented deeper than "${key}" on line ${above}, so it would be a part of that path`,
+  }));
+}
+
+/** As every other path in the file: on one line, and without control characters. */
+function readPlace(text: string): ValueResult<string> {
+  return readValue(standbyOptions.pgdata, text) as ValueResult<string>;
 }
 
 /** Adds one pair, or reports why not. */
@@ -78,7 +93,7 @@ function readTablespace(
   tablespaces: Map<string, string>,
   pgdata: string | undefined,
 ): string[] {
-  const [from, to] = [readPath(entry.key), readPath(entry.value)];
+  const [from, to] = [readPlace(entry.key), readPlace(entry.value)];
   if (from.kind === 'problems' || to.kind === 'problems') {
     return [from, to].flatMap((result) => (result.kind === 'problems' ? result.messages : []));
   }

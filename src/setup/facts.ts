@@ -20,7 +20,13 @@ export type Login =
   | { readonly kind: 'denied'; readonly byOwnKeys: boolean }
   | { readonly kind: 'noisy' | 'no-answer'; readonly reason: string };
 
-export interface HostFacts extends HostAddress {
+/** A host as the INI file has it. */
+export interface NamedHost extends HostAddress {
+  /** Its name in `slaves:` if that is another one: queues and ledger of that standby have it. */
+  readonly name?: string;
+}
+
+export interface HostFacts extends NamedHost {
   readonly login: Login;
   readonly addresses: readonly string[];
   /** Only of another standby: where WAL arrives there, as the primary has it. */
@@ -98,6 +104,8 @@ export interface SetupFacts {
   readonly texts: ReadonlyMap<string, string>;
   /** Our file in the directory that postgresql.conf includes; undefined if it includes none. */
   readonly confFile: string | undefined;
+  /** Settings that the server reads after that file: in the rest of postgresql.conf, and in postgresql.auto.conf. */
+  readonly overriding: ReadonlyMap<string, string>;
   /** Settings of postgresql.conf and postgresql.auto.conf, for a server that cannot be asked. */
   readonly configured: ReadonlyMap<string, { readonly value: string }>;
   /** Settings in postgresql.auto.conf. */

@@ -4,7 +4,7 @@ import { addressesOf, isLoopback, ownAddresses } from '../system/own-addresses.t
 import type { ProgramDeps } from '../system/program-deps.ts';
 import { refusalOf, type RemoteShell } from '../system/ssh.ts';
 import { archiveWork } from '../verbs/archive-requests.ts';
-import type { HostFacts, PrimaryFacts } from './facts.ts';
+import type { HostFacts, NamedHost, PrimaryFacts } from './facts.ts';
 import type { Places } from './places.ts';
 import { observePrimary } from './primary-there.ts';
 import type { SetupRequest } from './request.ts';
@@ -45,7 +45,7 @@ async function askArchive(shell: RemoteShell, archivedir: string): Promise<Archi
 
 async function observeHost(
   deps: ProgramDeps,
-  address: HostAddress,
+  address: NamedHost,
   { places, me, role, archive, hasKey }: HostQuestion,
 ): Promise<HostSeen> {
   const common = { ...address, addresses: await addressesOf(address.host) };
@@ -111,7 +111,7 @@ interface Neighbours {
 
 export async function observeHosts(
   deps: ProgramDeps,
-  addresses: readonly HostAddress[],
+  addresses: readonly NamedHost[],
   question: HostQuestion,
 ): Promise<Neighbours> {
   const seen = await Promise.all(addresses.map((address) => observeHost(deps, address, question)));

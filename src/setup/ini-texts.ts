@@ -39,6 +39,8 @@ export interface ArchiverIni {
   readonly pgdata: string;
   readonly standbys: readonly {
     readonly name: string;
+    /** Where it is reached, if that is not its name. */
+    readonly host?: string | undefined;
     readonly ssh: readonly string[];
     readonly archive: string;
   }[];
@@ -54,8 +56,9 @@ export interface ArchiverIni {
 export function archiverIniText(ini: ArchiverIni): string {
   const [first] = ini.standbys;
   const common = wordsText(first?.ssh ?? ['ssh']);
-  const sections = ini.standbys.flatMap(({ name, ssh, archive }) => {
+  const sections = ini.standbys.flatMap(({ name, host, ssh, archive }) => {
     const own: readonly Line[] = [
+      { key: 'host', value: host },
       { key: 'ssh', value: wordsText(ssh) === common ? undefined : wordsText(ssh) },
       { key: 'r_archivedir', value: archive === ini.archive ? undefined : archive },
     ];

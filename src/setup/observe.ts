@@ -20,7 +20,7 @@ import { programRoot } from '../system/program-root.ts';
 import { readSentinel } from '../system/sentinel.ts';
 import { chooseCluster, findClusters, type FoundCluster, namedCluster } from './cluster.ts';
 import { callOf, hostFlags } from './commands.ts';
-import type { HostFacts, PrimaryFacts, ServerFacts, SetupFacts } from './facts.ts';
+import type { HostFacts, NamedHost, PrimaryFacts, ServerFacts, SetupFacts } from './facts.ts';
 import { observeHosts, portIn } from './hosts.ts';
 import { defaultArchive, type Places, placesOf, queueDirectoryFor } from './places.ts';
 import type { OwnKeys } from './public-key.ts';
@@ -38,7 +38,7 @@ interface FromIni {
   readonly archive: string | undefined;
   readonly queueDirectory: string | undefined;
   /** With the port of its ssh, if it has one. */
-  readonly named: readonly HostAddress[];
+  readonly named: readonly NamedHost[];
   readonly password: string | undefined;
 }
 
@@ -51,7 +51,11 @@ export function readIniFacts(
   const following = standby === undefined ? undefined : parseStandbyConfig(standby);
   const one = shipping?.kind === 'ok' ? shipping.settings : undefined;
   const other = following?.kind === 'ok' ? following.settings : undefined;
-  const standbys = (one?.standbys ?? []).map(({ host, ssh }) => ({ host, port: portIn(ssh.args) }));
+  const standbys = (one?.standbys ?? []).map(({ name, host, ssh }) => ({
+    ...(name === host ? {} : { name }),
+    host,
+    port: portIn(ssh.args),
+  }));
   const primary = other && [{ host: other.master_public_ip, port: portIn(other.ssh.args) }];
   return {
     pgdata: role === 'primary' ? one?.pgdata : other?.pgdata,
@@ -63,10 +67,20 @@ export function readIniFacts(
 }
 
 /** The named ones, added to those of the INI file; a standby has one primary. */
-function hostsOf({ role, others }: SetupRequest, named: readonly HostAddress[]): readonly HostAddress[] {
+export function hostsOf(
+  { role, others }: Pick<SetupRequest, 'role' | 'others'>,
+  named: readonly NamedHost[],
+): readonly NamedHost[] {
   if (role === 'standby') return others.length > 0 ? others : named;
-  const kept = named.filter(({ host }) => !others.some((other) => other.host === host));
-  return [...kept, ...others];
+  const isOf = (other: HostAddress) => (one: NamedHost) => [one.host, one.name].includes(other.host);
+  const kept = named.filter((one) => !others.some((other) => isOf(other)(one)));
+  return [
+    ...kept,
+    ...others.map((other) => {
+      const known = named.find(isOf(other));
+      return known?.name === undefined ? other : { ...known, port: other.port ?? known.port };
+    }),
+  ];
 }
 
 /** The address from which this host would reach another one. Nothing is sent. */
@@ -99,6 +113,18 @@ export function confFileOf(configFile: string, text: string): string | undefined
   if (included?.kind !== 'include') return undefined;
   const directory = included.path.startsWith('/') ? included.path : join(dirname(configFile), included.path);
   return join(directory, 'pitrtools.conf');
+}
+
+/** Settings that count instead of those in our file: the server reads these lines after the directory in which that is. */
+export function settingsBehind(text: string): ReadonlyMap<string, string> {
+  const lines = parseSettings(text);
+  const at = lines.findIndex((line) => line.kind === 'include' && line.directive === 'include_dir');
+  return settingsIn(
+    lines
+      .slice(at + 1)
+      .map((line) => line.text)
+      .join('\n'),
+  );
 }
 
 async function programNames(name: 'cmd_archiver' | 'cmd_standby') {
@@ -268,6 +294,10 @@ async function filesOf(around: Surroundings, server: ServerFacts) {
   return {
     configured: new Map(configured.map(([name, value]) => [name, { value }])),
     confFile,
+    overriding:
+      confFile === undefined
+        ? new Map<string, string>()
+        : new Map([...settingsBehind(conf ?? ''), ...autoConf]),
     texts,
     autoConf,
   };

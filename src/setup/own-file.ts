@@ -2,6 +2,10 @@
 import { createHash } from 'node:crypto';
 import { parseIniText } from '../config/ini-text.ts';
 import { resolveSection } from '../config/ini-values.ts';
+import type { OptionTable } from '../config/option.ts';
+import { archiverOptions } from '../config/options-archiver.ts';
+import { standbyOptions } from '../config/options-standby.ts';
+import { readValue } from '../config/read-options.ts';
 
 const mark = '# Unchanged since --setup wrote it: ';
 
@@ -42,12 +46,23 @@ function shown(name: string, value: string | undefined): string {
   return secret.test(name) ? '(a password)' : value;
 }
 
+const options: OptionTable = { ...standbyOptions, ...archiverOptions };
+
+/** Two texts may be read as the same value: `a,b` and `a, b`, or a path with a slash at its end. */
+function isSameValue(name: string, one: string | undefined, other: string): boolean {
+  if (one === undefined || one === other) return one === other;
+  const option = options[name.slice(name.indexOf('] ') + 2)];
+  if (option === undefined) return false;
+  const [read, wanted] = [readValue(option, one), readValue(option, other)];
+  return read.kind === 'value' && JSON.stringify(read) === JSON.stringify(wanted);
+}
+
 /** Lines that a person has added are theirs; only a value that we would write, and that is another one there, counts. */
 function differencesOf(existing: string, wanted: string): readonly string[] {
   const there = valuesOf(existing);
   return [...valuesOf(wanted)].flatMap(([name, value]) => {
     const found = there.get(name);
-    return found === value ? [] : [`${name}: ${shown(name, found)} → ${shown(name, value)}`];
+    return isSameValue(name, found, value) ? [] : [`${name}: ${shown(name, found)} → ${shown(name, value)}`];
   });
 }
 

@@ -25,7 +25,8 @@ function archiverText(facts: SetupFacts, archive: string): string | undefined {
   return archiverIniText({
     pgdata: cluster.pgdata,
     standbys: fed.map((host) => ({
-      name: host.host,
+      name: host.name ?? host.host,
+      host: host.name === undefined ? undefined : host.host,
       ssh: sshWords(places, host, 'archive'),
       archive: host.archive ?? archive,
     })),

@@ -70,7 +70,7 @@ export function planPrimaryServer(facts: SetupFacts): Plan {
   const queues = planQueues(
     facts,
     inis,
-    hosts.map(({ host }) => host),
+    hosts.map(({ name, host }) => name ?? host),
   );
   if (server.kind === 'stopped') {
     const { as, line } = serverCommand(facts, 'start');

@@ -13,6 +13,7 @@ import {
   confText,
   type CurrentSettings,
   foreignArchiving,
+  overriddenIn,
   type Want,
   wantsOf,
 } from './server-wants.ts';
@@ -54,6 +55,23 @@ function inAutoConf(facts: SetupFacts, unmet: readonly Want[]): Plan {
   const statements = missing.map(({ name, value }) => `ALTER SYSTEM SET ${name} = ${sqlLiteral(value)}`);
   if (request.apply) return steps({ kind: 'alter-system', statements });
   return todo('here', `in psql, ${applyHint}`, ...statements.map((sql) => `${sql};`));
+}
+
+/** Settings that our file has in vain: no restart would put them into force. */
+function planOverridden(
+  { overriding, autoConf, cluster, confFile }: SetupFacts,
+  wants: readonly Want[],
+): Plan {
+  if (wants.length === 0) return nothing;
+  return todo(
+    'here',
+    `the server reads these settings after ${confFile ?? ''}, so they count instead of ours. Remove them, or change them to what is shown, and reload:`,
+    ...wants.map(({ name, value }) =>
+      autoConf.has(name)
+        ? `ALTER SYSTEM RESET ${name};`
+        : `# in ${cluster.configFile}: ${settingLine(name, overriding.get(name) ?? '', 'parameter')} → ${settingLine(name, value, 'parameter')}`,
+    ),
+  );
 }
 
 /** Settings that are in the file, but not in force yet. */
@@ -98,7 +116,10 @@ function planSettings(facts: SetupFacts): Plan {
   if (current !== undefined && unmet.length === 0) return objection;
   const written = confFile === undefined ? inAutoConf(facts, unmet) : inConfFile(facts, confFile, wants);
   const isWritten = written.steps.length === 0 && written.todos.length === 0;
-  return joined(objection, isWritten && current !== undefined ? planPending(facts, unmet) : written);
+  if (!isWritten || current === undefined) return joined(objection, written);
+  const overridden = overriddenIn(facts.overriding, unmet);
+  const pending = unmet.filter((want) => !overridden.includes(want));
+  return joined(objection, planOverridden(facts, overridden), planPending(facts, pending));
 }
 
 function planHba(facts: SetupFacts): Plan {
@@ -109,10 +130,24 @@ function planHba(facts: SetupFacts): Plan {
   const addresses = [...hosts.flatMap((host) => host.addresses), ...ownAddresses];
   const lines = hbaLines(addresses, capabilities.passwordMethod);
   if (text === undefined) return nothing;
+  const unknown = noteUnknownHosts(hosts, path);
   const missing = missingHbaLines(text, lines);
-  if (missing.length === 0) return nothing;
-  if (request.apply) return steps({ kind: 'write-hba', path, lines: missing });
-  return todo('here', `pg_hba.conf needs these lines at its top (${path}), ${applyHint}`, ...missing);
+  if (missing.length === 0) return unknown;
+  if (request.apply) return joined(unknown, steps({ kind: 'write-hba', path, lines: missing }));
+  return joined(
+    unknown,
+    todo('here', `pg_hba.conf needs these lines at its top (${path}), ${applyHint}`, ...missing),
+  );
+}
+
+/** A name that only ssh knows, by its own configuration, has no address for a line. */
+function noteUnknownHosts(hosts: SetupFacts['hosts'], path: string): Plan {
+  const unknown = hosts.filter(({ addresses }) => addresses.length === 0);
+  const notes = unknown.map(
+    ({ host }) =>
+      `the address of ${host} is not known here, so --setup adds no line for it to ${path}: make the name known (DNS, /etc/hosts), or add a line by hand, or ${host} cannot stream from this server`,
+  );
+  return { ...nothing, notes };
 }
 
 /**

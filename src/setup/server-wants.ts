@@ -33,6 +33,8 @@ export interface Want {
   /** The server has it, or something that serves as well. */
   readonly isMet: boolean;
   readonly needsRestart: boolean;
+  /** Whether another value would serve as well. */
+  readonly serves: (value: string) => boolean;
 }
 
 /** The word of a path in archive_command: PostgreSQL's own `%p` and the shell's quotes are minded. */
@@ -124,9 +126,21 @@ export function wantsOf(
     return {
       name,
       value,
+      serves,
       isMet: now !== undefined && serves(now.value),
       needsRestart: now === undefined ? restartNames.includes(name) : now.context === 'postmaster',
     };
+  });
+}
+
+/** Those for which a file that the server reads later has a value that does not serve. */
+export function overriddenIn(
+  overriding: ReadonlyMap<string, string>,
+  wants: readonly Want[],
+): readonly Want[] {
+  return wants.filter(({ name, serves }) => {
+    const value = overriding.get(name);
+    return value !== undefined && !serves(value);
   });
 }
 

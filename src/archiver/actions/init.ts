@@ -186,6 +186,9 @@ export async function initialize(deps: ArchiverDeps, plant?: string): Promise<vo
   report('');
   report('NOTICE: init_env_func()');
   const cluster = await readCluster(settings.pgdata);
+  // A refusal comes before anything is changed.
+  if (cluster.isInRecovery && plant !== undefined)
+    throw refusal('--plant works only on the primary, but this server is in recovery');
   await ensureDirectory(layout.root);
   const isFirst = (await readPinnedIdentifier(layout)) === undefined;
   const left = isFirst ? [...(await takeQueues(deps, lanes, cluster))] : [];
@@ -200,8 +203,6 @@ export async function initialize(deps: ArchiverDeps, plant?: string): Promise<vo
   for (const problem of left) deps.log.error(problem);
   if (cluster.isInRecovery) {
     deps.log.warning('this server is in recovery: it ships no WAL of its own before it is promoted');
-    if (plant !== undefined)
-      throw refusal('--plant works only on the primary, but this server is in recovery');
   } else await probeAll(deps, lanes, cluster, plant);
   if (left.length > 0) throw notTakenOver(left);
 }

@@ -275,7 +275,8 @@ const setUpRoles = 'For changes of roles, prepare both hosts: doc/switchover.md.
 /** Without these nobody has meant to change roles with that primary: then it is no failure that it is not possible. */
 async function rolesToSetUp({ deps, primary }: StandbyCheck): Promise<readonly string[]> {
   const surveyed = await primary().catch(() => undefined);
-  const host = surveyed?.kind === 'reached' ? surveyed.host : undefined;
+  const asked = surveyed?.kind === 'reached' ? surveyed.host : undefined;
+  const host = asked?.kind === 'got' ? asked.value : undefined;
   const part = await readArchiverPart(deps);
   const { program, iniFile } = peerCommand(deps);
   const there = deps.settings.master_public_ip;

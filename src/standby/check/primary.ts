@@ -45,9 +45,9 @@ async function withHost(
 ): Promise<Verdicts> {
   const surveyed = await reached(check);
   if (surveyed === undefined) return notReached;
-  return surveyed.host === undefined
-    ? skipped('the INI file allows no ssh to the primary')
-    : judge(surveyed.host);
+  const { host } = surveyed;
+  if (host === undefined) return skipped('the INI file allows no ssh to the primary');
+  return host.kind === 'got' ? judge(host.value) : host.verdict;
 }
 
 async function withServer(
@@ -77,10 +77,15 @@ export async function checkHosts({ deps: { settings } }: StandbyCheck): Promise<
 export async function checkSsh(check: StandbyCheck): Promise<Verdicts> {
   const { settings } = check.deps;
   const surveyed = await check.primary();
-  if (surveyed.kind === 'reached')
-    return surveyed.host === undefined && settings.basebackup_method !== 'rsync'
+  if (surveyed.kind === 'reached') {
+    const { host } = surveyed;
+    return host === undefined
       ? skipped(`basebackup_method: is ${settings.basebackup_method}: ssh to the primary is not used`)
-      : judgeLogin(`${settings.user}@${settings.master_public_ip}`, surveyed.host?.isForced === true);
+      : judgeLogin(
+          `${settings.user}@${settings.master_public_ip}`,
+          host.kind === 'got' && host.value.isForced,
+        );
+  }
   const { target, reason, isNoisy, said } = surveyed;
   if (isNoisy) return failure(reason, noiseHint);
   return judgeSshFailure(target, reason, said, { key: 'master_public_ip', me: check.me });
@@ -244,7 +249,11 @@ export async function checkLibrary(check: StandbyCheck): Promise<Verdicts> {
   const here = await deps.run({ program: '/bin/sh', args: ['-c', libcScript] }, { limitMs: 5_000 });
   const surveyed = await reached(check);
   if (surveyed === undefined) return notReached;
-  const libc = judgeLibc(here.stdout.trim(), surveyed.host?.libc);
+  const there = surveyed.host;
+  const libc =
+    there?.kind === 'not'
+      ? there.verdict
+      : judgeLibc(here.stdout.trim(), there === undefined ? undefined : there.value.libc);
   if (surveyed.server.kind === 'not') return [libc, notAsked];
   const { master_public_ip: host } = deps.settings;
   return [libc, ...judgeTextOrder(host, surveyed.server.value, await textOrderHere(check))];

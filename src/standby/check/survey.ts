@@ -10,6 +10,7 @@ import {
   tablespaceSizesSql,
 } from '../../postgres/backup-sql.ts';
 import { collationsSql, icuSql } from '../../postgres/server-sql.ts';
+import { quoted } from '../../system/printable.ts';
 import { type ClockOffset, clockOffset } from '../../system/remote-clock.ts';
 import { remoteRsync } from '../../system/rsync.ts';
 import type { StandbyCommand } from '../../system/sentinel.ts';
@@ -64,7 +65,7 @@ export interface HostFacts {
 
 export type Surveyed =
   /** `host` is undefined where the INI file allows no ssh to the primary. */
-  | { readonly kind: 'reached'; readonly host: HostFacts | undefined; readonly server: Got<ServerFacts> }
+  | { readonly kind: 'reached'; readonly host: Got<HostFacts> | undefined; readonly server: Got<ServerFacts> }
   | {
       readonly kind: 'not reached';
       readonly target: SshTarget;
@@ -127,13 +128,15 @@ async function askHost(
   deps: StandbyDeps,
   shell: RemoteShell,
   { program, iniFile }: StandbyCommand,
-): Promise<HostFacts | undefined> {
+): Promise<HostFacts> {
   const place = { program: shellQuote(program), rsync: remoteRsync(deps.settings.rsync_flags) };
   const work = dataWork('host-facts', { ini: iniFile }, place);
   const beforeMs = deps.now();
   const result = await shell.run(work, { limitMs });
   const afterMs = deps.now();
-  if (result.kind === 'lost') return undefined;
+  // It is not known then, which is something else than not allowed.
+  if (result.kind === 'lost')
+    throw new Error(`${shell.target.host} did not say what it has: ${quoted(result.reason, 300)}`);
   const after = (word: string): string =>
     result.lines.find((line) => line.startsWith(`${word} `))?.slice(word.length + 1) ?? '';
   return {
@@ -168,7 +171,7 @@ export async function surveyPrimary(deps: StandbyDeps, command: StandbyCommand):
   };
   const connected = await deps.withRemoteShell(deps, target, async (shell): Promise<Surveyed> => ({
     kind: 'reached',
-    host: await askHost(deps, shell, command),
+    host: await tryTo(() => askHost(deps, shell, command)),
     server: await tryTo(() =>
       withSession(quietly(deps), shell, psql, (session) => bySession(shell, session)),
     ),

@@ -65,6 +65,19 @@ describe('[tablespaces]', () => {
     ]);
   });
 
+  it('refuses a pair that would become a part of the path above it, and bytes that are no path', () => {
+    expect(
+      problems(`${goodStandby}[tablespaces]\n/a = /new/a\n  /b = /new/b\n/c = /new/\u001B[2J\n`),
+    ).toEqual([
+      '6: tablespace: must be one line',
+      '7: "/b = /new/b" is indented deeper than "/a" on line 6, so it would be a part of that path',
+      '8: tablespace: holds a control character',
+    ]);
+    expect(problems(`${goodStandby}[tablespaces]\n/\uFFFD = /new/a\n`)).toEqual([
+      '6: tablespace: holds bytes that are not UTF-8',
+    ]);
+  });
+
   it('is the only section beside [DEFAULT]', () => {
     expect(problems(`${goodStandby}[tablespace]\n[other]\n`)).toEqual([
       '5: unknown section [tablespace] (did you mean "tablespaces"?)',

@@ -4,6 +4,7 @@ import { parseVersion } from '../../../src/postgres/version.ts';
 import { serverCommand } from '../../../src/setup/commands.ts';
 import type { HostFacts, ServerFacts, SetupFacts } from '../../../src/setup/facts.ts';
 import { withHbaLines } from '../../../src/setup/hba-block.ts';
+import { hostsOf, readIniFacts } from '../../../src/setup/observe.ts';
 import { placesOf } from '../../../src/setup/places.ts';
 import { planSetup } from '../../../src/setup/plan.ts';
 import type { Plan } from '../../../src/setup/plan-parts.ts';
@@ -93,6 +94,7 @@ const base: SetupFacts = {
   primary: { kind: 'unasked' },
   texts: new Map([[hba, 'local all all peer\n']]),
   confFile: conf,
+  overriding: new Map(),
   configured: new Map(),
   autoConf: new Map(),
   password: 'secret',
@@ -178,6 +180,80 @@ describe('the plan of --setup on a primary', () => {
       queues: ['beta'],
     });
     expect(done).toEqual({ steps: [], todos: [], notes: [] });
+  });
+
+  test('asks for no restart that another file would make useless', () => {
+    const applied = { ...base, request: { ...request, apply: true } };
+    const facts = written(applied, planSetup(applied));
+    const shown = (overriding: readonly (readonly [string, string])[], auto: typeof overriding = []) =>
+      lines(
+        planSetup({
+          ...facts,
+          overriding: new Map([...overriding, ...auto]),
+          autoConf: new Map(auto),
+          server: {
+            ...fresh,
+            settings: new Map(fresh.settings)
+              .set('archive_mode', setting('on', 'postmaster', conf))
+              .set(
+                'archive_command',
+                setting('/usr/bin/cmd_archiver -C /etc/pitrtools/cmd_archiver.ini -F %p', 'sighup', conf),
+              ),
+          },
+        }),
+      );
+    const restart = 'systemctl restart postgresql@15-main';
+    expect(shown([])).toContain(restart);
+    expect(shown([['listen_addresses', '0.0.0.0']])).toContain(restart);
+    const behind = shown([['listen_addresses', 'localhost']]);
+    expect(behind).not.toContain(restart);
+    expect(behind).toContain(
+      "# in /etc/postgresql/15/main/postgresql.conf: listen_addresses = 'localhost' → listen_addresses = '*'",
+    );
+    const auto = shown([], [['listen_addresses', 'localhost']]);
+    expect(auto).not.toContain(restart);
+    expect(auto).toContain('ALTER SYSTEM RESET listen_addresses;');
+  });
+
+  test('says which host gets no line in pg_hba.conf', () => {
+    const facts = { ...base, hosts: [{ ...beta, addresses: [] }] };
+    expect(planSetup(facts).notes.join()).toMatch(/^the address of beta is not known here/);
+    expect(planSetup(written(facts, planSetup(facts))).notes).toHaveLength(1);
+    expect(planSetup(base).notes).toEqual([]);
+  });
+
+  test('takes another spelling of the same value for no change', () => {
+    const hosts = [beta, { ...beta, host: 'gamma', addresses: ['192.0.2.3'] }];
+    const facts = { ...base, hosts };
+    const path = base.places.archiverIni;
+    const ini = written(facts, planSetup(facts)).texts.get(path) ?? '';
+    const own = ini
+      .replace('slaves: beta, gamma', "slaves = 'beta','gamma'")
+      .replace(`pgdata: ${pgdata}`, `pgdata: ${pgdata}/`);
+    expect(own).toMatch(/slaves = 'beta','gamma'[^]*/);
+    const plan = planSetup({ ...facts, texts: new Map(base.texts).set(path, own) });
+    expect(lines(plan).join('\n')).not.toContain('was written or changed by hand');
+    expect(plan.notes).toEqual([]);
+  });
+
+  test('keeps the name of a standby that is reached by another one', () => {
+    const named = { ...beta, name: 'beta', host: '192.0.2.2' };
+    const facts = { ...base, hosts: [named] };
+    const path = base.places.archiverIni;
+    const first = written(facts, planSetup(facts));
+    const ini = first.texts.get(path) ?? '';
+    expect(ini).toMatch(/^slaves: beta\n[^]*^\[beta\]\nhost: 192\.0\.2\.2$/m);
+    const found = readIniFacts('primary', ini, undefined).named;
+    expect(found).toEqual([{ name: 'beta', host: '192.0.2.2', port: undefined }]);
+    for (const host of ['beta', '192.0.2.2'])
+      expect(hostsOf({ role: 'primary', others: [{ host, port: undefined }] }, found)).toEqual(found);
+    const own = `${ini}# a remark\n`;
+    const again = planSetup({ ...facts, texts: new Map(first.texts).set(path, own) });
+    expect(lines(again).join('\n')).not.toContain('slaves: beta →');
+    expect(planSetup({ ...first, queuesOf: '7', queues: ['beta'] }).steps).not.toContainEqual({
+      kind: 'initialize',
+      program: 'cmd_archiver',
+    });
   });
 
   test('carries the key over ssh where that works already, and shows the command where it does not', () => {

@@ -5,7 +5,7 @@ import { makeRoleSql, roleOf, roleStateSql } from '../../../src/postgres/standby
 import { nameStatement } from '../../../src/postgres/statements.ts';
 import { withHbaLines } from '../../../src/setup/hba-block.ts';
 import { archiverIniText, standbyIniText } from '../../../src/setup/ini-texts.ts';
-import { confFileOf, readIniFacts } from '../../../src/setup/observe.ts';
+import { confFileOf, readIniFacts, settingsBehind } from '../../../src/setup/observe.ts';
 import { judgeIni, judgeText, markedText } from '../../../src/setup/own-file.ts';
 import { defaultArchive, placesOf, queueDirectoryFor, sshWords } from '../../../src/setup/places.ts';
 import { findOwnName } from '../../../src/setup/primary-there.ts';
@@ -110,6 +110,11 @@ test('our file is in the directory that postgresql.conf includes, if it includes
   );
   expect(confFileOf(file, "include_dir '/srv/conf'\n")).toBe('/srv/conf/pitrtools.conf');
   expect(confFileOf(file, "#include_dir = 'conf.d'\ninclude 'more.conf'\n")).toBeUndefined();
+});
+
+test('settings behind that directory in postgresql.conf count instead of ours', () => {
+  const text = "wal_level = replica\ninclude_dir = 'conf.d'\nWAL_level = minimal # last\n#fsync = off\n";
+  expect(settingsBehind(text)).toEqual(new Map([['wal_level', 'minimal']]));
 });
 
 test('a standby finds itself in the list of its primary by its name, and never takes that of another host', async () => {
