@@ -120,4 +120,38 @@ describe('a delayed standby', () => {
       expect(await standby.value('SHOW recovery_min_apply_delay')).toBe('2h');
     }
   });
+
+  test('whose user has set the delay is promoted without it when it was stopped, and after a killed -F999', async ({
+    world,
+  }) => {
+    const pair = await makePair(world, { ini: { failover_probe_timeout: 2, start_timeout: 20 } });
+    const { primary, standby } = pair;
+    const inForce = () => readFileSync(join(standby.pgdata, 'postgresql.auto.conf'), 'utf8');
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    await archiveRows(pair, 10);
+    await eventually(async () => (await countRows(standby)) === 10);
+    await standby.sql("ALTER SYSTEM SET recovery_min_apply_delay = '2h'");
+    await standby.sql('SELECT pg_reload_conf()');
+    await eventually(async () => (await standby.value('SHOW recovery_min_apply_delay')) === '2h');
+    await archiveRows(pair, 20);
+    await primary.kill9();
+
+    const action = join(standby.host.directory, 'promoting');
+    standby.writeIni({ promote_command: `touch ${action}; exec sleep 20` });
+    const killed = world.startStandby(standby, ['-F999']);
+    await eventually(() => existsSync(action));
+    killed.killFamily();
+    await killed.finished;
+    standby.writeIni({ promote_command: undefined });
+    expect(inForce()).toContain("recovery_min_apply_delay = '0'");
+    expect((await world.cmdStandby(standby, [])).stderr).toContain('has not brought it back');
+    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+    expectExit(await world.cmdStandby(standby, ['-S']), 0);
+    expect(await standby.value('SHOW recovery_min_apply_delay')).toBe('2h');
+    expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
+
+    expectExit(await world.cmdStandby(standby, ['-F999']), 0);
+    expect(await countRows(standby)).toBe(20);
+    expect(inForce()).toContain("recovery_min_apply_delay = '2h'");
+  });
 });

@@ -15,6 +15,7 @@ import { misspeltPgdata } from '../host/misspelt-pgdata.ts';
 import { sayWherePrimaryIsHere } from '../primary/primary-is-here.ts';
 import { warnOfPause } from '../recovery/left-pause.ts';
 import { noStandbyObjections } from '../recovery/no-standby.ts';
+import { warnOfDroppedDelay } from '../recovery/own-delay.ts';
 import { type DataDirectory, readDataDirectory } from '../server/data-directory.ts';
 import { limitObjectionsOf, observeLowLimits } from '../server/limits.ts';
 import { observeArchiving, warnOfArchiving } from '../server/own-archiving.ts';
@@ -97,6 +98,7 @@ async function checkServer(deps: StandbyDeps): Promise<readonly Objection[]> {
   await warnOfMissing(deps, directory);
   await warnOfSlots(deps, directory);
   await warnOfPause(deps, directory);
+  warnOfDroppedDelay(deps, directory.record);
   await warnOfSlotsHere(server);
   sayLeftSlots(deps, directory);
   return findLowHere(server, directory);

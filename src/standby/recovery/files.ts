@@ -6,7 +6,7 @@ import { isSameDirectory } from '../../system/processes.ts';
 import { changeRecord, readRecord, type SettingsRecord } from '../host/backup-record/record.ts';
 import type { Server } from '../server/server.ts';
 import { writeForServer } from '../server/server-modes.ts';
-import { ownDelayOf } from './own-delay.ts';
+import { ownDelayOf, writtenNames } from './own-delay.ts';
 import { delayParameter, recoveryConfText, type RecoverySettings } from './settings.ts';
 
 const autoConf = 'postgresql.auto.conf';
@@ -61,7 +61,7 @@ async function ownDelayToKeep(
   { parameters }: RecoverySettings,
 ): Promise<ReadonlyMap<string, string>> {
   const record = await readRecord(pgdata);
-  const isNamed = record.settings?.names.includes(delayParameter) === true;
+  const isNamed = writtenNames(record).includes(delayParameter);
   const isOurs = parameters.has(delayParameter);
   if (!isNamed && !isOurs) return new Map();
   const text = (await readIfExists(join(pgdata, autoConf)))?.toString('utf8') ?? '';
@@ -104,18 +104,26 @@ interface Recorded {
 
 /**
  * The parameters that this run and earlier ones set. They are recorded before the file changes, so that a crash loses
- * none. The mode `standby` comes after it: until then the file may lack the user's own delay, which the record has.
+ * none. The mode `standby` comes after it: until then the file may lack the user's own delay, which the record has. In
+ * other modes a delay that a failover has dropped is one of them, and the record keeps it as that of the standby.
  */
 async function recordNames(
   pgdata: string,
   mode: SettingsRecord['mode'],
   names: readonly string[],
 ): Promise<Recorded> {
-  const before = (await readRecord(pgdata)).settings;
-  const earlier = before?.names ?? [];
-  const settings = { mode, names: [...new Set([...earlier, ...names])], file: autoConf };
-  const until = mode === 'standby' ? (before?.mode ?? mode) : mode;
-  await changeRecord(pgdata, { settings: { ...settings, mode: until }, pausedServer: undefined });
+  const record = await readRecord(pgdata);
+  const { settings: before } = record;
+  const earlier = writtenNames(record);
+  const isStandby = mode === 'standby';
+  const settled = isStandby ? (before?.names ?? []) : earlier;
+  const settings = { mode, names: [...new Set([...settled, ...names])], file: autoConf };
+  const until = isStandby ? (before?.mode ?? mode) : mode;
+  await changeRecord(pgdata, {
+    settings: { ...settings, mode: until },
+    pausedServer: undefined,
+    ...(isStandby ? {} : { droppedDelay: undefined }),
+  });
   return { earlier, settings };
 }
 
@@ -147,19 +155,28 @@ export async function writeRecoverySettings(
   const recorded = await recordNames(pgdata, mode, [...settings.parameters.keys()]);
   await reportReplaced(server, settings, recorded.earlier);
   await writeFiles(server, settings, own, recorded.earlier);
-  if (mode === 'standby') await changeRecord(pgdata, { settings: recorded.settings, recoveredTo: undefined });
+  const atEnd = { settings: recorded.settings, recoveredTo: undefined, droppedDelay: undefined };
+  if (mode === 'standby') await changeRecord(pgdata, atEnd);
 }
 
 /** Removes what `writeRecoverySettings` wrote, and nothing else, once the server is out of recovery. */
 export async function clearRecoverySettings(server: Server): Promise<void> {
   const { deps, pgdata, capabilities } = server;
-  const { settings: { names } = { names: [] as const }, ownDelay } = await readRecord(pgdata);
+  const record = await readRecord(pgdata);
+  const names = writtenNames(record);
+  const text = (await readIfExists(join(pgdata, autoConf)))?.toString('utf8') ?? '';
+  const ownDelay = names.includes(delayParameter) ? ownDelayOf(record, text) : undefined;
   const own = new Map(ownDelay === undefined ? [] : [[delayParameter, ownDelay]]);
   if (capabilities.hasAutoConf) await changeAutoConf(pgdata, own, names);
   if (capabilities.recoveryConf === 'signal-files') await writeSignal(pgdata, undefined);
   else await removeRecoveryConf(pgdata, deps.settings.recovery_conf);
-  const none = { settings: undefined, recoveredTo: undefined, ownDelay: undefined, pausedServer: undefined };
-  await changeRecord(pgdata, none);
+  await changeRecord(pgdata, {
+    settings: undefined,
+    recoveredTo: undefined,
+    ownDelay: undefined,
+    droppedDelay: undefined,
+    pausedServer: undefined,
+  });
 }
 
 /** The server renames its recovery.conf itself; the target of a link stays, and may contain a password. */

@@ -13,7 +13,7 @@ import type { Server } from '../server/server.ts';
 import type { ServerConfiguration } from '../server/server-configuration.ts';
 import { programFolders } from '../server/server-programs.ts';
 import { ownSlotName, type SlotIdentity } from '../slot/own-name.ts';
-import { ownDelayOf } from './own-delay.ts';
+import { isDelay, ownDelayOf } from './own-delay.ts';
 import { delayParameter, type RecoveryPlace, type Streaming } from './settings.ts';
 
 async function pgStandby({ deps, capabilities }: Server): Promise<CommandLine | undefined> {
@@ -54,10 +54,6 @@ async function ownSettings(
   const record = await readRecord(pgdata);
   const ownDelay = ownDelayOf(record, text);
   return new Map([...inFile, ...(ownDelay === undefined ? [] : [[delayParameter, ownDelay] as const])]);
-}
-
-function isDelay(value: string | undefined): boolean {
-  return value !== undefined && !/^0+\s*[a-z]*$/.test(value.trim());
 }
 
 /** The delay that the INI file sets; undefined if it sets none. */

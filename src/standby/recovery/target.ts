@@ -53,7 +53,7 @@ function refuseEarlier(
 }
 
 /** Reads the moment and refuses one to which this standby cannot be recovered. */
-function chooseTime(text: string, bounds: TargetBounds): Target {
+function chooseTime(text: string, bounds: TargetBounds, exclusive: boolean): Target {
   const parsed = parseTimestamp(text, bounds.zone);
   if (parsed.kind === 'bad') throw refusal(parsed.reason);
   const { micros } = parsed;
@@ -64,7 +64,9 @@ function chooseTime(text: string, bounds: TargetBounds): Target {
       `${shown} lies in the future: by this host's clock it is ${formatInZone(bounds.now, bounds.zone)}, and no WAL here is known to reach so far`,
     );
   }
-  refuseEarlier(micros, shown, bounds, show);
+  // Just before a moment there is no commit of that very moment, and such a one is here.
+  const isIn = exclusive && micros === bounds.replayed;
+  refuseEarlier(isIn ? micros - 1n : micros, shown, bounds, show);
   return { goal: { kind: 'time', micros }, shown };
 }
 
@@ -88,10 +90,11 @@ function chooseXid(xid: number, { endedBeforeXid }: TargetBounds): Target {
   });
 }
 
-export function chooseTarget(requested: RequestedGoal, bounds: TargetBounds): Target {
+/** @param exclusive whether the recovery stops before the target */
+export function chooseTarget(requested: RequestedGoal, bounds: TargetBounds, exclusive = false): Target {
   switch (requested.kind) {
     case 'time':
-      return chooseTime(requested.text, bounds);
+      return chooseTime(requested.text, bounds, exclusive);
     case 'lsn':
       return chooseLsn(requested.lsn, bounds);
     case 'xid':

@@ -6,6 +6,7 @@ import { settingsIn } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import { readRecord } from '../host/backup-record/record.ts';
+import { writtenNames } from '../recovery/own-delay.ts';
 import { settingsWithIncluded } from './included-settings.ts';
 import type { Server } from './server.ts';
 
@@ -88,7 +89,7 @@ async function setBySystem(pgdata: string): Promise<readonly (readonly [string, 
   const text = (await readIfExists(join(pgdata, 'postgresql.auto.conf')))?.toString('utf8') ?? '';
   // A record that cannot be read is reported by those that need it.
   const record = await readRecord(pgdata).catch(() => undefined);
-  const ours = record?.settings?.names ?? [];
+  const ours = writtenNames(record ?? {});
   return [...settingsIn(text)].filter(([name]) => !ours.includes(name));
 }
 

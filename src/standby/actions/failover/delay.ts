@@ -1,8 +1,11 @@
 import { join } from 'node:path';
 import { sqlLiteral } from '../../../postgres/quoting.ts';
 import { readIfExists } from '../../../system/durable.ts';
+import { changeRecord, type StandbyRecord } from '../../host/backup-record/record.ts';
+import { isDelay, noDelay, ownDelayOf } from '../../recovery/own-delay.ts';
 import { delayParameter } from '../../recovery/settings.ts';
 import type { Server } from '../../server/server.ts';
+import type { ServerConfiguration } from '../../server/server-configuration.ts';
 import { mustAnswer, rowsOf, type ServerState } from '../../server/server-state.ts';
 
 /** A standby that delays its replay on purpose. */
@@ -25,16 +28,25 @@ async function inRecoveryConf({ pgdata }: Server): Promise<ReplayDelay | undefin
   return new RegExp(`^\\s*${delayParameter}\\b`, 'm').test(text) ? { kind: 'until-promotion' } : undefined;
 }
 
-/** @param written the parameters that we wrote for the server */
-export async function observeDelay(
-  server: Server,
-  state: ServerState,
-  written: readonly string[],
+type Configuration = Pick<ServerConfiguration, 'parameters' | 'inFile'>;
+
+/**
+ * The user's own delay: a server that is stopped, or whose delay a killed run has dropped, does not show it. The standby
+ * that is started from here has it. That of the INI file is none of these: a failover does not write it.
+ */
+async function inFiles(
+  { pgdata }: Server,
+  record: StandbyRecord,
+  { parameters, inFile }: Configuration,
 ): Promise<ReplayDelay | undefined> {
-  const { capabilities } = server;
-  if (!capabilities.hasRecoveryMinApplyDelay || state.kind !== 'recovering' || !state.answers)
-    return undefined;
-  if (capabilities.recoveryConf === 'recovery.conf') return inRecoveryConf(server);
+  const text = (await readIfExists(join(pgdata, 'postgresql.auto.conf')))?.toString('utf8') ?? '';
+  const own = ownDelayOf(record, text);
+  const value = parameters.get(delayParameter) ?? own ?? inFile.get(delayParameter);
+  return isDelay(value) ? { kind: 'setting', value, own, isOurs: false } : undefined;
+}
+
+/** The delay of a standby that answers; undefined if it has none now. */
+async function inForce(server: Server, record: StandbyRecord): Promise<ReplayDelay | undefined> {
   const rows = await rowsOf(
     server,
     `SELECT current_setting(name) AS value, sourcefile FROM pg_settings WHERE name = '${delayParameter}' AND setting <> '0'`,
@@ -43,16 +55,29 @@ export async function observeDelay(
   if (row === undefined) return undefined;
   const value = String(row['value']);
   const isOwn = String(row['sourcefile']).endsWith('postgresql.auto.conf');
-  return {
-    kind: 'setting',
-    value,
-    own: isOwn ? value : undefined,
-    isOurs: isOwn && written.includes(delayParameter),
-  };
+  const isNamed = record.settings?.names.includes(delayParameter) === true;
+  // After a recovery to a target the name is in the record, beside the user's own delay.
+  const isOurs = isOwn && isNamed && record.ownDelay === undefined;
+  return { kind: 'setting', value, own: isOwn ? value : undefined, isOurs };
+}
+
+/** @param configuration the one with which the standby is started */
+export async function observeDelay(
+  server: Server,
+  state: ServerState,
+  record: StandbyRecord,
+  configuration: Configuration,
+): Promise<ReplayDelay | undefined> {
+  const { capabilities } = server;
+  if (!capabilities.hasRecoveryMinApplyDelay || state.kind === 'production') return undefined;
+  const answers = state.kind === 'recovering' && state.answers;
+  if (capabilities.recoveryConf === 'recovery.conf') return answers ? inRecoveryConf(server) : undefined;
+  const delay = answers ? await inForce(server, record) : undefined;
+  return delay ?? inFiles(server, record, configuration);
 }
 
 /** @param value undefined to reset it */
-export async function setDelay(server: Server, value: string | undefined): Promise<void> {
+async function setDelay(server: Server, value: string | undefined): Promise<void> {
   const change =
     value === undefined
       ? `ALTER SYSTEM RESET ${delayParameter}`
@@ -61,4 +86,15 @@ export async function setDelay(server: Server, value: string | undefined): Promi
     await sql(change);
     await sql('SELECT pg_reload_conf()');
   });
+}
+
+/** The record has the user's own delay first: a run that is killed must not lose it. */
+export async function dropDelay(server: Server, { own, isOurs }: SettingDelay): Promise<void> {
+  if (!isOurs) await changeRecord(server.pgdata, { droppedDelay: { own } });
+  await setDelay(server, noDelay);
+}
+
+export async function bringDelayBack(server: Server, { own }: SettingDelay): Promise<void> {
+  await setDelay(server, own);
+  await changeRecord(server.pgdata, { droppedDelay: undefined });
 }

@@ -116,7 +116,7 @@ export async function observeHere(
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
     hasOwnStart: settings.start_command !== undefined,
     isPaused: await isReplayPaused(server, state),
-    delay: await observeDelay(server, state, directory.record.settings?.names ?? []),
+    delay: await observeDelay(server, state, directory.record, configuration),
     login: await observeLocalLogin({
       server,
       state,

@@ -22,7 +22,6 @@ import { leaveOwnSlots } from '../../slot/left-slots.ts';
 import type { StepEntry } from '../../steps/step-table.ts';
 import { runAction, type SiteAction } from './action.ts';
 import { seeAllReplayed } from './all-replayed.ts';
-import { setDelay, type SettingDelay } from './delay.ts';
 import { archiveHistory, setAsideLastSegment } from './last-segment.ts';
 import type { Archiving } from './report.ts';
 import { declareLeft } from './role.ts';
@@ -152,14 +151,10 @@ export const finishingSteps = {
     say: () => 'mark the archive as promoted, so that the old primary delivers nothing there any more',
     run: markArchive,
   }),
+  /** A production server does not use the user's own delay, but the standby that it may become again does. */
   'clear-settings': afterOpening({
     say: () => 'remove our recovery settings',
     run: ({ server }) => clearRecoverySettings(server),
-  }),
-  /** A production server does not use the delay, but the standby that it may become again does. */
-  'restore-delay': afterOpening<{ readonly delay: SettingDelay }>({
-    say: () => 'restore recovery_min_apply_delay, in case this server becomes a standby again',
-    run: ({ server }, { delay }) => setDelay(server, delay.own),
   }),
   'see-all-replayed': afterOpening<{ readonly end: ArchivedEnd; readonly isAccepted: boolean }>({
     say: ({ end }) => `check that the archived WAL was replayed, up to ${end.last.text}`,

@@ -23,7 +23,7 @@ import type { Fetch } from '../../siblings/compare.ts';
 import { fetchSegments } from '../../siblings/fetch.ts';
 import { dropSlotsMade, makeSlotsHere } from '../../slot/for-others.ts';
 import { serverSteps } from '../../steps/server-steps.ts';
-import { setDelay, type SettingDelay } from './delay.ts';
+import { bringDelayBack, dropDelay, type SettingDelay } from './delay.ts';
 import { fenceStepTable } from './fence.ts';
 import { type LoginProof, proveLogin } from './local-login.ts';
 import { type LastQuestion, seeNoRival } from './rivals.ts';
@@ -231,8 +231,11 @@ export const openingSteps = {
   }),
   'drop-delay': step<{ readonly delay: SettingDelay }>({
     say: ({ delay }) => `set recovery_min_apply_delay, which is ${delay.value}, to 0`,
-    run: ({ server }) => setDelay(server, '0'),
-    undo: ({ server }, { delay }) => setDelay(server, delay.own),
+    run: ({ server }, { delay }) => dropDelay(server, delay),
+    // Once the server is open, 'clear-settings' brings back the user's own. The INI file's must not come back.
+    undo: async ({ server, opening }, { delay }) => {
+      if (opening !== 'done') await bringDelayBack(server, delay);
+    },
   }),
   /** Before 'promote', if the server can be queried. */
   'see-archive-replayed': step<ReplayProof>({

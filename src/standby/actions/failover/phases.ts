@@ -40,7 +40,6 @@ const phases: Readonly<Record<RecoveryStep['kind'], PhaseName>> = {
   'record-opening': 'completion',
   'mark-archive': 'completion',
   'clear-settings': 'completion',
-  'restore-delay': 'completion',
   'see-all-replayed': 'completion',
   'archive-history': 'completion',
   'record-promotion': 'completion',

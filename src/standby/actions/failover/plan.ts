@@ -6,6 +6,7 @@ import { isHotStandby } from '../../server/server-configuration.ts';
 import { slotsOf } from '../../slot/for-others.ts';
 import { overrules } from '../../steps/force.ts';
 import { refuseOn, when } from '../../steps/objections.ts';
+import type { ReplayDelay } from './delay.ts';
 import type { FailoverFacts, LocalFacts } from './facts.ts';
 import { fenceSteps } from './fence.ts';
 import { isPausedAtTarget, listFailoverObjections } from './objections.ts';
@@ -25,7 +26,7 @@ export function afterSteps(
   role: Role,
   { checks = [], save = [] }: Between = {},
 ): readonly FailoverStep[] {
-  const { failoverConf, delay } = facts;
+  const { failoverConf } = facts;
   return [
     // This step comes before any that may turn archiving on.
     { kind: 'set-aside-last-segment' },
@@ -33,7 +34,6 @@ export function afterSteps(
     { kind: 'record-opening' },
     { kind: 'mark-archive' },
     { kind: 'clear-settings' },
-    ...(delay?.kind === 'setting' && !delay.isOurs ? [{ kind: 'restore-delay', delay } as const] : []),
     ...checks,
     // Before clients or archiving may be turned on: from now on WAL of the old timeline is refused.
     ...roleSteps(facts, role),
@@ -74,6 +74,11 @@ function canBeAsked({ state, configuration, directory: { capabilities }, login, 
   if (delay?.kind === 'until-promotion') return false;
   if (state.kind === 'recovering') return state.answers;
   return login.kind !== 'refused' && isHotStandby(configuration, capabilities);
+}
+
+/** A server that cannot be queried keeps its delay, which ends when it is promoted. */
+function dropDelay(facts: FailoverFacts, delay: ReplayDelay | undefined): readonly FailoverStep[] {
+  return delay?.kind === 'setting' && canBeAsked(facts) ? [{ kind: 'drop-delay', delay }] : [];
 }
 
 /**
@@ -172,7 +177,7 @@ function promoteAsItIs(facts: FailoverFacts): readonly FailoverStep[] {
   const { isPaused, delay } = facts;
   const before: readonly FailoverStep[] = [
     ...when(isPaused, { kind: 'resume-replay' }),
-    ...(delay?.kind === 'setting' ? [{ kind: 'drop-delay', delay } as const] : []),
+    ...dropDelay(facts, delay),
   ];
   return [...before, ...seeReplayed(facts, before), ...promoteSteps(facts), opened];
 }
@@ -201,10 +206,14 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
   }
   const standby = recoverySettings(capabilities, { kind: 'standby', streaming: undefined }, facts.place);
   const start = restartSteps(facts, 'standby', standby);
+  const { delay } = facts;
+  // These settings are without the INI file's delay. The user's own is in force.
+  const own = delay?.kind === 'setting' && !delay.isOurs ? delay : undefined;
   return [
     ...start,
     { kind: 'see-it-recover' },
     proveLogin(facts),
+    ...dropDelay(facts, own),
     ...seeReplayed(facts, start),
     ...promoteSteps(facts),
     opened,

@@ -148,6 +148,13 @@ const recordFields = {
   slotIdentity: is.optional(is.text),
   /** The delay that ALTER SYSTEM had set, while a recovery to a target runs without it. */
   ownDelay: is.optional(is.text),
+  /** The user's own delay, which a failover has set to 0 by ALTER SYSTEM: set from before that until the delay is back. */
+  droppedDelay: is.optional(
+    is.object({
+      /** The value that ALTER SYSTEM had set; not set if the delay is in a configuration file. */
+      own: is.optional(is.text),
+    }),
+  ),
   /** The server whose replay we pause: set from before that until the replay is resumed, or settings are written. */
   pausedServer: is.optional(is.object({ pid: is.number, start: is.text })),
   /** The recovery target at which a server paused or shut down; it has not been in standby mode since. */

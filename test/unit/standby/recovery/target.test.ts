@@ -55,6 +55,13 @@ describe('the time of -R', () => {
     expect(microsIn(chooseTime('2008-05-28 11:00:38.059390', { ...bounds, replayed }))).toBe(replayed);
   });
 
+  test('is refused as a moment just before a commit that the standby has replayed', () => {
+    const replayed = micros('2008-05-28 18:00:38.059390+00');
+    const before = (text: string) => chooseTarget({ kind: 'time', text }, { ...bounds, replayed }, true);
+    expect(() => before('2008-05-28 11:00:38.059390')).toThrow(/replayed past/);
+    expect(microsIn(before('2008-05-28 11:00:38.059391'))).toBe(replayed + 1n);
+  });
+
   test('must have an offset if no time zone is recorded', () => {
     const blind = { ...bounds, zone: 'an unknown zone' };
     expect(() => chooseTime('2008-05-28 11:00:38', blind)).toThrow(/add an offset/);

@@ -163,8 +163,14 @@ function beyond(found: Walk, { goal, shown }: Target): Objection | undefined {
 }
 
 /** A standby that runs would replay all that is here in vain, although it was to replay it later. */
-function notHereYet({ walEnd, bounds }: RecoveryFacts, { goal, shown }: Target): Objection | undefined {
-  if (goal.kind !== 'time' || walEnd === undefined || goal.micros <= walEnd) return undefined;
+function notHereYet(
+  { walEnd, bounds }: RecoveryFacts,
+  { goal, shown }: Target,
+  exclusive: boolean,
+): Objection | undefined {
+  if (goal.kind !== 'time' || walEnd === undefined) return undefined;
+  // A recovery that includes the moment stops only where it meets a later one.
+  if (exclusive ? goal.micros <= walEnd : goal.micros < walEnd) return undefined;
   return {
     message: `the WAL here does not reach ${shown}: the last transaction in it ended at ${showMoment(walEnd, bounds.zone)}`,
     hint: 'On the primary, end a segment after that moment (psql -c "SELECT pg_switch_wal()"; before 10, pg_switch_xlog()). When it has come here, run this again.',
@@ -188,7 +194,7 @@ function behindGap(found: Walk, { goal, shown }: Target): Objection | undefined 
 /** Each check assumes that the ones before it have succeeded. */
 function walObjections(
   facts: RecoveryFacts,
-  { timeline }: RequestedTarget,
+  { timeline, exclusive }: RequestedTarget,
   target: Attempt<Target>,
 ): readonly Objection[] {
   if (facts.wal.kind === 'unusable')
@@ -203,7 +209,7 @@ function walObjections(
   const objection =
     withoutBackupWal(facts, found, from, contents.layout) ??
     beyond(found, target.value()) ??
-    notHereYet(facts, target.value()) ??
+    notHereYet(facts, target.value(), exclusive) ??
     behindGap(found, target.value());
   return objection === undefined ? [] : [objection];
 }

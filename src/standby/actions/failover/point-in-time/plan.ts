@@ -46,7 +46,7 @@ function roleSteps(facts: RecoveryFacts): readonly RecoveryStep[] {
 }
 
 export function planRecovery(facts: RecoveryFacts, requested: RequestedTarget): PlannedRecovery {
-  const target = attempt(() => chooseTarget(requested.goal, facts.bounds));
+  const target = attempt(() => chooseTarget(requested.goal, facts.bounds, requested.exclusive));
   const objections = listRecoveryObjections(facts, requested, target);
   refuseOn(objections, facts.force);
   const { goal, shown: name } = target.value();

@@ -117,7 +117,8 @@ export const recoverySteps = {
     say: () => 'check that it has not replayed past the target',
     run: async ({ server }, { requested, bounds }) => {
       const { time, lsn } = await askReplayed(server);
-      chooseTarget(requested.goal, { ...bounds, replayed: time, replayedLsn: lsn });
+      const now = { ...bounds, replayed: time, replayedLsn: lsn };
+      chooseTarget(requested.goal, now, requested.exclusive);
     },
     leavesNothing: true,
   }),

@@ -129,7 +129,15 @@ describe('-F999 by its plan', () => {
       { ...see, isFirst: false },
       { kind: 'guard-replay', end: archivedEnd },
     ]);
-    expect(delayed).toContainEqual({ kind: 'restore-delay', delay });
+    const stopped = { ...input, delay, state: { kind: 'stopped' } } as const;
+    expect(stepsOf(stopped).slice(3, 6)).toEqual([
+      expect.objectContaining({ kind: 'prove-login' }),
+      { kind: 'drop-delay', delay },
+      { ...see, isFirst: false },
+    ]);
+    expect(kinds({ ...stopped, delay: { ...delay, own: '1h', isOurs: true } })).not.toContain('drop-delay');
+    const unheard = { ...input, delay, state: { kind: 'recovering', answers: false, progress: '' } } as const;
+    expect(kinds(unheard)).not.toContain('drop-delay');
     const silent = { kind: 'recovering', answers: false, progress: '' } as const;
     for (const changes of [
       { state: silent },

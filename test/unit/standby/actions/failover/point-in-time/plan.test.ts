@@ -94,8 +94,15 @@ describe('the plan of a recovery to a target', () => {
     const text = '2026-05-28 11:00:00+00';
     const time = target({ action: 'pause', exclusive: true, goal: { kind: 'time', text } });
     const bounds = { ...hot.bounds, now: 1_900_000_000_000_000n };
-    const at = (walEnd: bigint) => kinds({ ...delayed, bounds, walEnd }, time);
+    const at = (walEnd: bigint, exclusive = true) =>
+      kinds({ ...delayed, bounds, walEnd }, { ...time, exclusive });
     expect(at(1_779_966_000_000_000n)).toContain('see-it-paused');
+    // Without the other one, the recovery would replay everything and not stop.
+    expect(at(1_779_966_000_000_001n, false)).toContain('see-it-paused');
+    expect(() => at(1_779_966_000_000_000n, false)).toThrow('the WAL here does not reach');
+    const replayed = { ...delayed, bounds: { ...bounds, replayed: 1_779_966_000_000_000n } };
+    expect(() => kinds(replayed, time)).toThrow('has replayed past 2026-05-28 11:00:00+00');
+    expect(kinds(replayed, { ...time, exclusive: false })).toContain('see-it-paused');
     expect(() => at(1_779_965_999_999_999n)).toThrow('the WAL here does not reach 2026-05-28 11:00:00+00');
   });
 
