@@ -10,6 +10,7 @@ import { callVerb } from '../../verbs/call.ts';
 import type { AnswerOf } from '../../verbs/verbs.ts';
 import { type Batch, type BatchResult, type Delivery, sendBatch } from '../delivery/delivery.ts';
 import type { ArchiverDeps } from '../deps.ts';
+import { unpackFromQueue } from '../queue/outgoing.ts';
 import { isInQueue } from '../queue/queue.ts';
 import { readArchiveWal } from '../wal/archive-wal.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
@@ -241,13 +242,52 @@ async function findFile(
   return undefined;
 }
 
+/** Files that the standby lacks. */
+export interface CatchUpBatch extends Batch {
+  /** Removes what was unpacked for it. */
+  readonly release?: () => Promise<void>;
+}
+
+/**
+ * A segment that lies compressed in the queue of this lane, from the time when this host was the primary; undefined if
+ * there is none that is whole. Throws if it cannot be unpacked here, which makes no gap.
+ */
+async function unpackQueued(
+  deps: ArchiverDeps,
+  lane: Lane,
+  { cluster, missedBefore }: CatchUp,
+  name: WalName,
+): Promise<CatchUpBatch | undefined> {
+  if (cluster.relayedFrom === undefined) return undefined;
+  const taken = await unpackFromQueue(deps, lane, name);
+  if (taken === undefined) return undefined;
+  const warn = (message: string): void => {
+    if (!missedBefore.has(name.text)) deps.log.warning(message);
+  };
+  if (taken.kind === 'stuck') {
+    if (taken.trouble.kind !== 'damaged') throw new PitrError(taken.trouble.reason);
+    warn(`the compressed file of ${name.text} in "${lane.queue}" is damaged, and is not sent`);
+    return undefined;
+  }
+  const { batch, release } = taken;
+  try {
+    for (const file of batch.files) await checkWalFile(file, cluster, deps.settings.pgdata);
+    return { ...batch, release };
+  } catch (error) {
+    await release();
+    if (!(error instanceof PitrError)) throw error;
+    warn(error.message);
+    return undefined;
+  }
+}
+
 /** The next files that the standby lacks, of one directory; undefined if this pass has no more. */
 export async function nextCatchUpBatch(
   deps: ArchiverDeps,
   lane: Lane,
   catchUp: CatchUp,
   limits: { readonly files: number; readonly bytes: number },
-): Promise<Batch | undefined> {
+): Promise<CatchUpBatch | undefined> {
   const files: WalFile[] = [];
   let bytes = 0;
   let [next, ...rest] = catchUp.pending ?? [];
@@ -264,7 +304,17 @@ export async function nextCatchUpBatch(
         const isElsewhere = first !== undefined && dirname(first.path) !== dirname(file.path);
         if (first !== undefined && (isElsewhere || bytes > limits.bytes)) break;
         files.push(file);
-      } else if (!isOptional) catchUp.missing.push(name);
+      } else {
+        const unpacked = await unpackQueued(deps, lane, catchUp, name);
+        if (unpacked !== undefined && files.length === 0) {
+          catchUp.pending = rest;
+          return unpacked;
+        }
+        // Those before it are sent first.
+        await unpacked?.release?.();
+        if (unpacked !== undefined) break;
+        if (!isOptional) catchUp.missing.push(name);
+      }
     }
     [next, ...rest] = rest;
   }
@@ -294,17 +344,21 @@ export async function sendCatchUpBatch(
   deps: ArchiverDeps,
   delivery: Delivery,
   catchUp: CatchUp,
-  batch: Batch,
+  batch: CatchUpBatch,
   limitMs: number,
 ): Promise<BatchResult> {
-  const result = await sendBatch(deps, delivery, batch, limitMs);
-  const { delivered } = result;
-  const trouble = noteConflict(catchUp, batch, result);
-  // A file that was recycled is one more reason to ask again.
-  catchUp.sent += Math.max(1, delivered.length);
-  for (const { name } of delivered) catchUp.sentNames.add(name.text);
-  const isOver = trouble?.kind === 'failed' && (await hasChanged(batch));
-  return { delivered, trouble: isOver ? undefined : trouble };
+  try {
+    const result = await sendBatch(deps, delivery, batch, limitMs);
+    const { delivered } = result;
+    const trouble = noteConflict(catchUp, batch, result);
+    // A file that was recycled is one more reason to ask again.
+    catchUp.sent += Math.max(1, delivered.length);
+    for (const { name } of delivered) catchUp.sentNames.add(name.text);
+    const isOver = trouble?.kind === 'failed' && (await hasChanged(batch));
+    return { delivered, trouble: isOver ? undefined : trouble };
+  } finally {
+    await batch.release?.().catch(() => undefined);
+  }
 }
 
 export type PassEnd =

@@ -8,8 +8,12 @@ import { measureQueue } from './queue.ts';
 export async function findLeftovers({ layout, settings }: ArchiverDeps) {
   const known = new Set(settings.standbys.map(({ name }) => name));
   const entries = await readdir(layout.root, { withFileTypes: true }).catch(() => []);
+  // A link leads to a queue that was moved to another file system.
   const strangers = entries.filter(
-    (entry) => entry.isDirectory() && !entry.name.startsWith('.') && !known.has(entry.name),
+    (entry) =>
+      (entry.isDirectory() || entry.isSymbolicLink()) &&
+      !entry.name.startsWith('.') &&
+      !known.has(entry.name),
   );
   const measured = strangers.map(async ({ name }) => {
     const directory = join(layout.root, name);

@@ -1,4 +1,5 @@
 /** The files that leave a queue next: plain ones and frames from the queue itself, or frames that were unpacked beside it. */
+import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
 import type { WalName } from '../../postgres/wal-name.ts';
@@ -74,12 +75,19 @@ async function formToSend({ deps, lane }: Sending, name: WalName): Promise<Queue
   );
 }
 
-/** The file, or the frame, as it lies in the queue. */
+/** The file, or the frame, as it lies in the queue. Of a batch with a file that it cannot read, rsync brings none. */
 async function lookAt({ lane }: Sending, queued: QueuedFile, keptBytes: number): Promise<Outgoing | Stuck> {
-  const file = await walFileAt(queued.path, queued.name);
-  if (!queued.isFrame) return file;
-  const read = await readFrame(queued.path, keptBytes);
-  return read.kind === 'none' ? damaged(lane, queued, read.reason) : { ...file, frame: read.frame };
+  const { path, name, isFrame } = queued;
+  const file = await walFileAt(path, name);
+  try {
+    await access(path, constants.R_OK);
+    if (!isFrame) return file;
+    const read = await readFrame(path, keptBytes);
+    return read.kind === 'none' ? damaged(lane, queued, read.reason) : { ...file, frame: read.frame };
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    throw new PitrError(`cannot read the queued file "${path}"`, { detail: messageOf(error), cause: error });
+  }
 }
 
 /** The directory from which a batch is sent. */
@@ -129,10 +137,28 @@ async function putFiles(
   sending: Sending,
   names: readonly WalName[],
   first: QueuedFile,
-  { put, keptBytes }: Place,
+  place: Place,
   limits: Limits,
 ): Promise<readonly Outgoing[] | Stuck> {
   const files: Outgoing[] = [];
+  try {
+    return (await putInto(files, sending, names, first, place, limits)) ?? files;
+  } catch (error) {
+    // As the first one of the next batch it is reported.
+    if (files.length === 0 || !(error instanceof PitrError)) throw error;
+    return files;
+  }
+}
+
+/** @returns why there is none */
+async function putInto(
+  files: Outgoing[],
+  sending: Sending,
+  names: readonly WalName[],
+  first: QueuedFile,
+  { put, keptBytes }: Place,
+  limits: Limits,
+): Promise<Stuck | undefined> {
   let bytes = 0;
   let mayKeep = keptBytes;
   for (const name of names.slice(0, limits.files)) {
@@ -142,11 +168,11 @@ async function putFiles(
     bytes += 'kind' in file ? 0 : contentBytes(file);
     if (files.length > 0 && bytes > limits.bytes) break;
     const there = 'kind' in file ? file : await put(file, queued);
-    if ('kind' in there) return files.length > 0 ? files : there;
+    if ('kind' in there) return files.length > 0 ? undefined : there;
     files.push(there);
     mayKeep -= there.frame?.content?.length ?? 0;
   }
-  return files;
+  return undefined;
 }
 
 async function fill(
@@ -194,6 +220,21 @@ async function firstBatch(sending: Sending, names: readonly [WalName, ...WalName
   return first.isFrame && !sending.takesFrames
     ? unpackFirst(sending, names, first)
     : fill(sending, names, first, queuePlace(sending), sending.limits);
+}
+
+/**
+ * One segment of a queue that lies there as a frame, unpacked; undefined if it does not. A damaged one is not replaced from
+ * pg_wal: in recovery a segment there may be unfinished.
+ */
+export async function unpackFromQueue(
+  deps: ArchiverDeps,
+  lane: Sending['lane'],
+  name: WalName,
+): Promise<FromQueue | undefined> {
+  const frame = (await formsInQueue(lane.queue, name)).find(({ isFrame }) => isFrame);
+  if (frame === undefined) return undefined;
+  const limits = { files: 1, bytes: 0 };
+  return unpackFirst({ deps, lane, limits, takesFrames: false, compressesLightly: false }, [name], frame);
 }
 
 /** The next batch of a queue: files of one form. A damaged frame is replaced if pg_wal still has the segment. */

@@ -68,6 +68,8 @@ type Round = { readonly trouble: Trouble | undefined } | keyof typeof pausesMs;
 interface Progress {
   /** The files that it has confirmed, and those that stood in the archive at the beginning. */
   readonly known: Set<string>;
+  /** New files that it refused, because it holds others under these names, and why: tried again when it is asked. */
+  readonly refused: Map<string, string>;
   /** When it was asked last what it has; undefined if it must be asked at once. */
   askedMs: number | undefined;
   said: string;
@@ -80,11 +82,12 @@ function sayEnd({ deps }: Relay, { name }: Lane, end: CatchUpEnd, progress: Prog
 }
 
 /** Sends the files that have come since the beginning, also to a standby that has no data yet: its base backup waits for them. */
-async function sendNew(
-  { deps, cluster }: Relay,
+export async function sendNew(
+  { deps, cluster }: Pick<Relay, 'deps' | 'cluster'>,
   lane: Lane,
   delivery: Delivery,
   names: readonly WalName[],
+  { refused }: Pick<Progress, 'refused'>,
 ): Promise<Trouble | undefined> {
   const sending = names.length === 0 ? undefined : await beginCatchUp(deps, lane, cluster);
   if (sending === undefined) return undefined;
@@ -93,8 +96,16 @@ async function sendNew(
     deps.signal.throwIfAborted();
     const batch = await nextCatchUpBatch(deps, lane, sending, { files: batchFiles, bytes: batchBytes });
     if (batch === undefined) return undefined;
-    const { trouble } = await sendCatchUpBatch(deps, delivery, sending, batch, transferLimitMs(batch));
+    const limitMs = transferLimitMs(batch);
+    const { delivered, trouble } = await sendCatchUpBatch(deps, delivery, sending, batch, limitMs);
     if (trouble !== undefined) return trouble;
+    const [first, ...behind] = batch.files.slice(delivered.length);
+    const reason = first && sending.conflicts.get(first.name.text);
+    if (first === undefined || reason === undefined) continue;
+    // No answer of the standby shows it: the name is there. Those behind it go their way.
+    refused.set(first.name.text, reason);
+    const again = behind.map(({ name }) => ({ name, isOptional: true }));
+    sending.pending = [...again, ...sending.pending];
   }
 }
 
@@ -112,20 +123,27 @@ async function converse(
   progress: Progress,
 ): Promise<Trouble | undefined> {
   const { deps, cluster, archivedir } = relay;
-  const { known } = progress;
+  const { known, refused } = progress;
+  const nowMs = deps.monotonicMs();
+  const isDue = progress.askedMs === undefined || nowMs - progress.askedMs >= quietMs;
+  if (isDue) {
+    for (const name of refused.keys()) known.delete(name);
+    refused.clear();
+  }
   const fresh = walNamesAmong(await readdir(archivedir))
     .filter(({ text }) => !known.has(text))
     .sort(inOrder);
-  const trouble = await sendNew(relay, lane, delivery, fresh);
+  const trouble = await sendNew(relay, lane, delivery, fresh, progress);
   if (trouble !== undefined) return trouble;
   for (const { text } of fresh) known.add(text);
-  const nowMs = deps.monotonicMs();
-  if (progress.askedMs !== undefined && nowMs - progress.askedMs < quietMs) return undefined;
+  const [reason] = refused.values();
+  const conflict: Trouble | undefined = reason === undefined ? undefined : { kind: 'conflict', reason };
+  if (!isDue) return conflict;
   const end = await catchUpToEnd(deps, lane, cluster, delivery);
   sayEnd(relay, lane, end, progress);
   if (end.kind === 'trouble') return end.trouble;
   progress.askedMs = nowMs;
-  return undefined;
+  return conflict;
 }
 
 async function round(relay: Relay, lane: Lane, progress: Progress): Promise<Round> {
@@ -153,6 +171,21 @@ async function round(relay: Relay, lane: Lane, progress: Progress): Promise<Roun
   return { trouble };
 }
 
+/** An error is one more trouble of which the operator must know. The lane's lock is held. */
+async function roundNoted(relay: Relay, lane: Lane, progress: Progress): Promise<Round> {
+  const { deps, stop } = relay;
+  try {
+    return await round(relay, lane, progress);
+  } catch (error) {
+    if (stop.aborted) return 'nothing';
+    const trouble = troubleOfError(deps.log, error);
+    const before = await readLaneState(lane);
+    if (before.abandoned === undefined)
+      await recordFinding(deps, lane, before, findingOf(deps, before, trouble, 0));
+    return { trouble };
+  }
+}
+
 async function roundSafely(relay: Relay, lane: Lane, progress: Progress): Promise<Round> {
   const { deps, stop } = relay;
   try {
@@ -160,7 +193,7 @@ async function roundSafely(relay: Relay, lane: Lane, progress: Progress): Promis
       deps,
       lane,
       lockWaitMs,
-      () => round(relay, lane, progress),
+      () => roundNoted(relay, lane, progress),
       () => Promise.resolve('busy' as const),
     );
   } catch (error) {
@@ -177,6 +210,7 @@ async function relayTo(relay: Relay, lane: Lane): Promise<void> {
   const names = walNamesAmong(await readdir(relay.archivedir).catch(() => []));
   const progress: Progress = {
     known: new Set(names.map(({ text }) => text)),
+    refused: new Map(),
     askedMs: undefined,
     said: '',
   };
@@ -204,7 +238,7 @@ async function relayTo(relay: Relay, lane: Lane): Promise<void> {
       await wakeUp.wait(shortestRoundMs);
       continue;
     }
-    progress.askedMs = undefined;
+    if (trouble.kind !== 'conflict') progress.askedMs = undefined;
     if (told !== trouble.reason) deps.log.warning(`standby ${lane.name}: ${trouble.reason}`);
     told = trouble.reason;
     troubleSinceMs ??= deps.monotonicMs();

@@ -1,7 +1,9 @@
-import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { Delivery } from '../../../../src/archiver/delivery/delivery.ts';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
+import { makeFrame } from '../../../../src/archiver/frames/frame.ts';
 import {
   type CatchUp,
   endPass,
@@ -10,13 +12,18 @@ import {
   nextCatchUpBatch,
   owesCatchUp,
   proofOf,
+  sendCatchUpBatch,
   takeHoldings,
 } from '../../../../src/archiver/lane/catch-up.ts';
 import type { Lane } from '../../../../src/archiver/lane/lane.ts';
+import { layoutOf } from '../../../../src/archiver/layout.ts';
 import { parseHistory } from '../../../../src/postgres/history.ts';
 import { nameOf } from '../../../../src/postgres/lsn.ts';
 import { historyName } from '../../../../src/postgres/wal-name.ts';
+import { runCommand } from '../../../../src/system/command.ts';
+import { buildWal } from '../../../harness/wal.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
+import { walFile } from '../wal-fixture.ts';
 
 const layout = { segmentSize: 1024 * 1024, walSegmentSkipsFF: false };
 const names = [3, 4, 5].map((number) => nameOf(1, number, layout));
@@ -248,4 +255,68 @@ test('while this host is a standby, a file in the queue does not come by itself:
   const batch = await nextCatchUpBatch(deps, { queue } as Lane, run, { files: 9, bytes: 9e9 });
   expect(batch?.files.map(({ path }) => path)).toEqual([join(queue, name.text)]);
   expect(run.coming).toBe(0);
+});
+
+describe('while this host is a standby, a compressed file in the queue', () => {
+  const [name = nameOf(1, 3, layout)] = names;
+  const bytes = buildWal({
+    name: name.text,
+    systemIdentifier: 42n,
+    version: '15',
+    segmentBytes: layout.segmentSize,
+  }).fill(0, layout.segmentSize / 2);
+
+  async function relaying(includepath: readonly string[] = []) {
+    const root = temporaryDirectory();
+    const [archive, queue] = [join(root, 'archive'), join(root, 's1')];
+    for (const each of [archive, queue]) mkdirSync(each);
+    const file = await walFile(join(root, 'before'), name.text, bytes);
+    const frame = join(queue, `${name.text}.zst`);
+    expect(await makeFrame({ run: runCommand, zstd: 'zstd' }, file, frame)).toMatchObject({ kind: 'frame' });
+    const warnings: string[] = [];
+    const deps = {
+      run: runCommand,
+      settings: { pgdata: root, includepath },
+      layout: layoutOf(root),
+      pid: 7,
+      nonce: () => 'n',
+      log: { warning: (message: string) => warnings.push(message) },
+    } as unknown as ArchiverDeps;
+    mkdirSync(deps.layout.privateDirectory);
+    const cluster = { systemIdentifier: '42', timeline: 1, isInRecovery: false, relayedFrom: archive };
+    const pending = [{ name, isOptional: false }];
+    const run = catchUp({ cluster, directories: [archive, queue], pending });
+    const next = () => nextCatchUpBatch(deps, { queue, name: 's1' } as Lane, run, { files: 9, bytes: 9e9 });
+    return { root, frame, deps, run, next, warnings };
+  }
+
+  test('is sent unpacked, and is no gap', async () => {
+    const { root, deps, run, next } = await relaying();
+    const batch = await next();
+    if (batch === undefined) throw new Error('there is no batch');
+    expect(batch.files.map(({ name: sent }) => sent.text)).toEqual([name.text]);
+    expect(readFileSync(batch.files[0]?.path ?? '').equals(bytes)).toBe(true);
+    expect([run.pending, run.missing]).toEqual([[], []]);
+    const forbidden = { kind: 'not-leader', reason: 'no' } as const;
+    const delivery = { mayDeliver: () => Promise.resolve(forbidden) } as unknown as Delivery;
+    expect(await sendCatchUpBatch(deps, delivery, run, batch, 9)).toMatchObject({ trouble: forbidden });
+    expect(readdirSync(join(root, '.archiver', 'unpacked'))).toEqual([]);
+  });
+
+  test('that is damaged is said to be so, and is missing', async () => {
+    const { frame, run, next, warnings } = await relaying();
+    writeFileSync(frame, 'no frame at all, but long enough');
+    expect(await next()).toBeUndefined();
+    expect(run.missing).toEqual([name]);
+    expect(warnings).toEqual([expect.stringContaining('is damaged')]);
+  });
+
+  test('of another cluster is not sent', async () => {
+    const { root, run, next, warnings } = await relaying();
+    Object.assign(run, { cluster: { ...run.cluster, systemIdentifier: '43' } });
+    expect(await next()).toBeUndefined();
+    expect(run.missing).toEqual([name]);
+    expect(warnings).toEqual([expect.stringContaining('is refused')]);
+    expect(readdirSync(join(root, '.archiver', 'unpacked'))).toEqual([]);
+  });
 });

@@ -5,8 +5,10 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -15,6 +17,7 @@ import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
 import { enqueue } from '../../../../src/archiver/queue/enqueue.ts';
+import { findLeftovers } from '../../../../src/archiver/queue/leftover-queues.ts';
 import { createCopier, withLocalCopy } from '../../../../src/archiver/queue/local-copy.ts';
 import { nextFromQueue, type Sending } from '../../../../src/archiver/queue/outgoing.ts';
 import {
@@ -260,6 +263,26 @@ describe('for a standby that cannot unpack them, frames', () => {
   });
 });
 
+describe('a queued file that cannot be read', () => {
+  test.each([
+    ['a frame', true],
+    ['a plain file', false],
+  ])('keeps none of those before it: %s', async (_, isFrame) => {
+    const { add, addPlainly, sending, lane } = site();
+    await (isFrame ? add(first, wal(1)) : addPlainly(first, wal(1)));
+    // A frame whose content cannot be read, like that of a file on a bad block, and a link that leads nowhere.
+    if (isFrame) mkdirSync(join(lane.queue, `${second}.zst`));
+    else symlinkSync('nowhere', join(lane.queue, second));
+    for (const takesFrames of [false, true]) {
+      const here = { ...sending, takesFrames };
+      const taken = await nextFromQueue(here, [walName(first), walName(second)]);
+      expect(taken).toMatchObject({ kind: 'batch', batch: { files: [{ name: { text: first } }] } });
+      if (taken.kind === 'batch') await taken.release();
+      await expect(nextFromQueue(here, [walName(second)])).rejects.toThrow(second);
+    }
+  });
+});
+
 describe('a damaged frame of a segment that pg_wal still has', () => {
   /** A segment that is in pg_wal and, as one frame, in the queues of these standbys. */
   async function queuedFor(standbys: readonly string[]) {
@@ -338,4 +361,14 @@ test('a queued frame that the lane delivers and removes while it is compared is 
   };
   await withLocalCopy(copier, file, (copy) => enqueue({ ...deps, run }, copy, lane));
   expect(queued()).toEqual([`${first}.zst`]);
+});
+
+test('a queue that was moved elsewhere is reported like any other of no standby', async () => {
+  const { root, layout, deps, add, lane } = site();
+  await add(first, wal(1));
+  renameSync(lane.queue, join(root, 'moved'));
+  symlinkSync(join(root, 'moved'), lane.queue);
+  const settings = { ...deps.settings, standbys: [] };
+  const found = await findLeftovers({ ...deps, layout, settings });
+  expect(found).toMatchObject([{ directory: lane.queue, files: 1 }]);
 });
