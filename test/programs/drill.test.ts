@@ -209,6 +209,7 @@ describe.each(newestMajors())('a drill that fails on PostgreSQL %i', (major) => 
     expectExit(await world.cmdStandby(standby, ['-A', 'stop']), 0);
     const files = snapshot(standby.pgdata);
     const base = join(world.directory, 'snapshots');
+    const stuck = join(world.directory, 'stuck');
     const script = (mounted: string) =>
       writeScript(
         standby.host,
@@ -219,12 +220,18 @@ case $1 in
     mkdir -p "$place" && cp -a "$PITRTOOLS_PGDATA" "$place/data" || exit 3
     echo 'snapshot: atomic'
     echo "mount: $PITRTOOLS_PGDATA=${mounted}" ;;
-  remove) rm -rf "$place" ;;
+  remove) [ ! -e '${stuck}' ] && rm -rf "$place" ;;
 esac`,
       );
     standby.writeIni({ drill_snapshot: script('$place/data') });
     expect(await drill(world, standby, 0)).toMatchObject({ copy: 'snapshot', result: 'passed' });
     expect(readdirSync(base)).toEqual([]);
+    writeFileSync(stuck, '');
+    for (let count = 0; count < 2; count++)
+      expect((await drill(world, standby, 1)).failure?.message).toContain('drill_snapshot remove has failed');
+    const said = standby.host.notifications().map(({ severity }) => severity);
+    expect(said).toEqual(['critical', 'critical']);
+    rmSync(stuck);
     script('$PITRTOOLS_PGDATA');
     expect((await drill(world, standby, 1)).failure?.message).toMatch(/is, or overlaps with, .* itself$/);
     standby.writeIni({ drill_snapshot: 'false' });
