@@ -13,7 +13,7 @@ const autoConf = 'postgresql.auto.conf';
 const signalFiles = ['standby.signal', 'recovery.signal'] as const;
 
 /** Our values are UTF-8. The user's lines may be in any encoding, and must keep their bytes (latin1). */
-async function changeAutoConf(
+export async function changeAutoConf(
   pgdata: string,
   set: ReadonlyMap<string, string>,
   remove: readonly string[],

@@ -45,11 +45,15 @@ export async function isOneServer(followed: Query, other: Query): Promise<boolea
   return there === before;
 }
 
-/** The limits of a question to a server that is perhaps dead. */
-function toward(deps: StandbyDeps, { host, port }: OwnSlot): StandbyDeps {
+/**
+ * The limits of a question to a server that is perhaps dead. An address of the server that is followed now would lead from
+ * the other host back to that server, whose answer would stand for the other one's.
+ */
+function toward(deps: StandbyDeps, { host, port, localAddress }: OwnSlot): StandbyDeps {
   const { settings } = deps;
   const ssh_timeout = Math.min(settings.ssh_timeout, settings.failover_probe_timeout);
-  return { ...deps, settings: { ...settings, master_public_ip: host, port, ssh_timeout } };
+  const master_local_ip = localAddress ?? settings.master_local_ip;
+  return { ...deps, settings: { ...settings, master_public_ip: host, master_local_ip, port, ssh_timeout } };
 }
 
 async function dropThere({ deps, capabilities }: Server, slot: OwnSlot, query: Query): Promise<Left> {

@@ -5,8 +5,9 @@ import type { Server } from '../server/server.ts';
 import type { SlotFact } from './own-slot.ts';
 
 /** The server that the INI file names. */
-export function addressOf({ settings }: Pick<StandbyDeps, 'settings'>): Pick<OwnSlot, 'host' | 'port'> {
-  return { host: settings.master_public_ip, port: settings.port };
+export function addressOf({ settings }: Pick<StandbyDeps, 'settings'>): Omit<OwnSlot, 'name'> {
+  const { master_public_ip: host, master_local_ip: localAddress, port } = settings;
+  return { host, port, localAddress };
 }
 
 function isSame(one: OwnSlot, other: OwnSlot): boolean {
@@ -17,8 +18,9 @@ function isSame(one: OwnSlot, other: OwnSlot): boolean {
 export async function noteOwnSlot({ deps, pgdata }: Server, name: string): Promise<void> {
   const slot = { name, ...addressOf(deps) };
   const { ownSlots = [] } = await readRecord(pgdata);
-  if (ownSlots.some((known) => isSame(known, slot))) return;
-  await changeRecord(pgdata, { ownSlots: [...ownSlots, slot] });
+  const known = ownSlots.find((each) => isSame(each, slot));
+  if (known !== undefined && known.localAddress === slot.localAddress) return;
+  await changeRecord(pgdata, { ownSlots: [...ownSlots.filter((each) => each !== known), slot] });
 }
 
 /** Only of a slot that was seen gone, or that is not left. */
@@ -31,8 +33,9 @@ export async function forgetSlot(pgdata: string, slot: OwnSlot): Promise<void> {
 /** The slots that were noted, and this one. */
 export function withSlot(known: readonly OwnSlot[], slot: SlotFact): readonly OwnSlot[] {
   if (slot.kind !== 'asked') return known;
-  const { name, host, port } = slot;
-  return known.some((each) => isSame(each, { name, host, port })) ? known : [...known, { name, host, port }];
+  const { name, host, port, localAddress } = slot;
+  const own = { name, host, port, localAddress };
+  return [...known.filter((each) => !isSame(each, own)), own];
 }
 
 /** The slots that this standby has left behind, on other servers or because it wants none any more. */

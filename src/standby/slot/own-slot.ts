@@ -25,6 +25,8 @@ export type SlotFact =
       /** The host of that server. */
       readonly host: string;
       readonly port: number;
+      /** Where psql finds that server when it runs on its host. */
+      readonly localAddress?: string | undefined;
       /** `slot_unlimited` */
       readonly isUnlimited: boolean;
       readonly there: SlotsThere;
@@ -64,8 +66,8 @@ export async function askOwnSlot(
 ): Promise<SlotFact> {
   const name = ownSlotName({ settings, hostName }, capabilities, record);
   if (name === undefined) return noSlot;
-  const { master_public_ip: host, port, slot_unlimited: isUnlimited } = settings;
-  return { kind: 'asked', name, host, port, isUnlimited, there: await ask(name) };
+  const isUnlimited = settings.slot_unlimited;
+  return { kind: 'asked', name, ...addressOf({ settings }), isUnlimited, there: await ask(name) };
 }
 
 /** Before a standby is started that does not run yet. */

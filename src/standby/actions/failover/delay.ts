@@ -1,7 +1,11 @@
 import { join } from 'node:path';
+import { messageOf, PitrError } from '../../../errors.ts';
 import { sqlLiteral } from '../../../postgres/quoting.ts';
 import { readIfExists } from '../../../system/durable.ts';
+import { readPostmaster } from '../../../system/postmaster.ts';
+import { reloadServer } from '../../follow/reload.ts';
 import { changeRecord, type StandbyRecord } from '../../host/backup-record/record.ts';
+import { changeAutoConf } from '../../recovery/files.ts';
 import { isDelay, noDelay, ownDelayOf } from '../../recovery/own-delay.ts';
 import { delayParameter } from '../../recovery/settings.ts';
 import type { Server } from '../../server/server.ts';
@@ -19,6 +23,8 @@ export type ReplayDelay =
       readonly own: string | undefined;
       /** We wrote it there by the INI file, and it goes with the other recovery settings. */
       readonly isOurs: boolean;
+      /** The user's own, which ours hides: it is in force once the standby is started without ours. */
+      readonly hidden?: SettingDelay | undefined;
     };
 
 export type SettingDelay = Extract<ReplayDelay, { readonly kind: 'setting' }>;
@@ -38,7 +44,7 @@ async function inFiles(
   { pgdata }: Server,
   record: StandbyRecord,
   { parameters, inFile }: Configuration,
-): Promise<ReplayDelay | undefined> {
+): Promise<SettingDelay | undefined> {
   const text = (await readIfExists(join(pgdata, 'postgresql.auto.conf')))?.toString('utf8') ?? '';
   const own = ownDelayOf(record, text);
   const value = parameters.get(delayParameter) ?? own ?? inFile.get(delayParameter);
@@ -46,7 +52,7 @@ async function inFiles(
 }
 
 /** The delay of a standby that answers; undefined if it has none now. */
-async function inForce(server: Server, record: StandbyRecord): Promise<ReplayDelay | undefined> {
+async function inForce(server: Server, record: StandbyRecord): Promise<SettingDelay | undefined> {
   const rows = await rowsOf(
     server,
     `SELECT current_setting(name) AS value, sourcefile FROM pg_settings WHERE name = '${delayParameter}' AND setting <> '0'`,
@@ -73,11 +79,36 @@ export async function observeDelay(
   const answers = state.kind === 'recovering' && state.answers;
   if (capabilities.recoveryConf === 'recovery.conf') return answers ? inRecoveryConf(server) : undefined;
   const delay = answers ? await inForce(server, record) : undefined;
-  return delay ?? inFiles(server, record, configuration);
+  if (delay?.isOurs === false) return delay;
+  const own = await inFiles(server, record, configuration);
+  return delay === undefined || own === undefined ? (delay ?? own) : { ...delay, hidden: own };
+}
+
+/**
+ * ALTER SYSTEM needs a superuser, and 17 can forbid it to them too (allow_alter_system). The steps before this one may have
+ * fenced the primary by then, and the file is that of this system user.
+ */
+async function setInFile(server: Server, value: string | undefined): Promise<void> {
+  const change = new Map(value === undefined ? [] : [[delayParameter, value]]);
+  await changeAutoConf(server.pgdata, change, [delayParameter]);
+  // One that has ended reads the file when it is started.
+  if ((await readPostmaster(server.pgdata)).kind === 'running') await reloadServer(server);
 }
 
 /** @param value undefined to reset it */
 async function setDelay(server: Server, value: string | undefined): Promise<void> {
+  try {
+    await setBySql(server, value);
+  } catch (error) {
+    if (!(error instanceof PitrError)) throw error;
+    server.deps.signal.throwIfAborted();
+    server.deps.log.debug(`${messageOf(error)}: writing it into postgresql.auto.conf`);
+    await setInFile(server, value);
+  }
+}
+
+/** @param value undefined to reset it */
+async function setBySql(server: Server, value: string | undefined): Promise<void> {
   const change =
     value === undefined
       ? `ALTER SYSTEM RESET ${delayParameter}`

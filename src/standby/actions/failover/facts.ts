@@ -107,6 +107,7 @@ export async function observeHere(
       ? await checkArchive(deps, directory, archive.archive, replayed, readRecords)
       : undefined;
   const question = { server, configuration, state };
+  const isPaused = await isReplayPaused(server, state);
   const lowLimits = await observeLowLimits(question);
   return {
     directory,
@@ -115,13 +116,15 @@ export async function observeHere(
     memory: lowLimits.length === 0 ? undefined : await observeMemory(question, lowLimits),
     hasKeptSlot: await hasKeptSlot(settings.pgdata),
     hasOwnStart: settings.start_command !== undefined,
-    isPaused: await isReplayPaused(server, state),
+    isPaused,
     delay: await observeDelay(server, state, directory.record, configuration),
     login: await observeLocalLogin({
       server,
       state,
       configuration,
       failoverConfiguration: conf?.configuration,
+      // A recovery to a target, and a restart with higher settings, need no resumption.
+      isToResume: isPaused && !isToTarget && lowLimits.length === 0,
     }),
     archive,
     replayProblems: check?.problems ?? [],

@@ -47,32 +47,48 @@ interface Rights {
   readonly isSuper: boolean;
   readonly mayCreate: boolean;
   readonly mayReload: boolean;
+  readonly mayResume: boolean;
+}
+
+/** The needs beside a test write, for which a role that is no superuser needs a grant. */
+interface Needs {
+  readonly reload: boolean;
+  readonly resume: boolean;
 }
 
 async function askRights(sql: LocalSql, capabilities: Capabilities): Promise<Rights> {
-  const mayReload = capabilities.canGrantAdminFunctions
-    ? "has_function_privilege('pg_reload_conf()', 'EXECUTE')"
-    : 'false';
+  const { canGrantAdminFunctions, replayResumeFunction: resume } = capabilities;
+  const mayCall = (name: string | undefined) =>
+    canGrantAdminFunctions && name !== undefined ? `has_function_privilege('${name}()', 'EXECUTE')` : 'false';
   const [row] = await sql(
-    `SELECT rolsuper AS is_super, has_database_privilege(current_database(), 'CREATE') AS may_create, ${mayReload} AS may_reload ` +
+    `SELECT rolsuper AS is_super, has_database_privilege(current_database(), 'CREATE') AS may_create, ${mayCall('pg_reload_conf')} AS may_reload, ${mayCall(resume)} AS may_resume ` +
       'FROM pg_roles WHERE rolname = current_user',
   );
   return {
     isSuper: row?.['is_super'] === true,
     mayCreate: row?.['may_create'] === true,
     mayReload: row?.['may_reload'] === true,
+    mayResume: row?.['may_resume'] === true,
   };
 }
 
-/** The test write after the promotion makes a schema. A reload puts the failover's files into force. */
-export function judgeRights(user: string, rights: Rights, needsReload: boolean): LocalLogin {
+/**
+ * The test write after the promotion makes a schema. A reload puts the failover's files into force. A replay that is paused
+ * is resumed before the promotion, and after the fence.
+ */
+export function judgeRights(user: string, rights: Rights, needs: Needs): LocalLogin {
   if (rights.isSuper) return proved;
   if (!rights.mayCreate) {
     return refused(
       `role "${user}" is not allowed to write in its database: it needs CREATE on it, or to be a superuser`,
     );
   }
-  if (!needsReload || rights.mayReload) return proved;
+  if (needs.resume && !rights.mayResume) {
+    return refused(
+      `the replay is paused, and role "${user}" is not allowed to resume it: it needs EXECUTE on pg_wal_replay_resume() (pg_xlog_replay_resume() up to 9.6), or to be a superuser`,
+    );
+  }
+  if (!needs.reload || rights.mayReload) return proved;
   return refused(
     `role "${user}" is not allowed to reload the configuration: it needs EXECUTE on pg_reload_conf(), or to be a superuser`,
   );
@@ -150,18 +166,23 @@ export interface LoginQuestion {
   readonly configuration: ServerConfiguration;
   /** The configuration that the failover puts into force, if there is one. */
   readonly failoverConfiguration?: ServerConfiguration | undefined;
+  /** The replay is paused, and is resumed before the promotion. */
+  readonly isToResume?: boolean;
 }
 
 /** Judges by a login if the server answers, otherwise by its settings. */
 async function tryLogin(
-  { server, state, configuration, failoverConfiguration }: LoginQuestion,
+  { server, state, configuration, failoverConfiguration, isToResume = false }: LoginQuestion,
   address: LocalServer,
 ): Promise<LocalLogin> {
   const { deps, capabilities } = server;
   if (state.kind === 'stopped') return byFile(hbaFile(deps, 'standby', configuration), address);
   const answer = await withLocalServer(server, (sql) => askRights(sql, capabilities));
   if (answer.kind === 'answered')
-    return judgeRights(address.user, answer.value, failoverConfiguration !== undefined);
+    return judgeRights(address.user, answer.value, {
+      reload: failoverConfiguration !== undefined,
+      resume: isToResume,
+    });
   if (answer.kind !== 'not-accepting') return refused(answer.reason);
   const found = await byFile(hbaFile(deps, 'standby', configuration), address);
   if (found.kind !== 'proved') return found;

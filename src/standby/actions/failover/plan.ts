@@ -206,9 +206,9 @@ function restartAndPromote(facts: FailoverFacts): readonly FailoverStep[] {
   }
   const standby = recoverySettings(capabilities, { kind: 'standby', streaming: undefined }, facts.place);
   const start = restartSteps(facts, 'standby', standby);
-  const { delay } = facts;
   // These settings are without the INI file's delay. The user's own is in force.
-  const own = delay?.kind === 'setting' && !delay.isOurs ? delay : undefined;
+  const delay = facts.delay?.kind === 'setting' ? facts.delay : undefined;
+  const own = delay?.isOurs === true ? delay.hidden : delay;
   return [
     ...start,
     { kind: 'see-it-recover' },

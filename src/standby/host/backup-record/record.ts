@@ -95,7 +95,13 @@ const isSwitchover = is.object({
 export type SwitchoverRecord = Guarded<typeof isSwitchover>;
 
 /** A replication slot that was made for this standby on the server of that host. */
-const isOwnSlot = is.object({ name: is.text, host: is.text, port: is.number });
+const isOwnSlot = is.object({
+  name: is.text,
+  host: is.text,
+  port: is.number,
+  /** Where psql finds that server when it runs on its host; an earlier release has not noted it. */
+  localAddress: is.optional(is.text),
+});
 
 export type OwnSlot = Guarded<typeof isOwnSlot>;
 

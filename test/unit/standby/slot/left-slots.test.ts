@@ -12,6 +12,7 @@ import {
   leaveOwnSlots,
   leftSlotsOf,
 } from '../../../../src/standby/slot/left-slots.ts';
+import { noteOwnSlot } from '../../../../src/standby/slot/notes.ts';
 import { ownSlotName } from '../../../../src/standby/slot/own-name.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 import { type FakeServer, fakeServer } from './fake-server.ts';
@@ -85,6 +86,28 @@ describe('a slot by which this standby streams no more', () => {
     });
     expect([...alpha.slots]).toEqual([[ownName, false]]);
     expect(await notedOn()).toEqual([]);
+  });
+
+  test('is looked for at the address by which psql found that server on its host', async () => {
+    // Servers that listen at one address each, which leads there from every host.
+    const [now, old] = [fakeServer('1', { [ownName]: true }), fakeServer('2', { [ownName]: false })];
+    const { server, deps, notedOn } = await standby({ servers: {}, noted: [] });
+    const at = (host: string, address: string): Server => ({
+      ...server,
+      deps: { ...deps, settings: { ...settings, master_public_ip: host, master_local_ip: address } },
+    });
+    await noteOwnSlot(at('old', '192.0.2.2'), ownName);
+    await noteOwnSlot(at('alpha', '192.0.2.9'), ownName);
+    const following = at('alpha', '192.0.2.1');
+    await noteOwnSlot(following, ownName);
+    const { ownSlots = [] } = await readRecord(server.pgdata);
+    expect(ownSlots.map(({ localAddress }) => localAddress)).toEqual(['192.0.2.2', '192.0.2.1']);
+    await dropOwnSlot(following, ownSlots[0] as OwnSlot, ownName, (to, use) =>
+      use((to.settings.master_local_ip === '192.0.2.1' ? now : old).query),
+    );
+    expect([...old.slots]).toEqual([]);
+    expect([...now.slots]).toEqual([[ownName, true]]);
+    expect(await notedOn()).toEqual(['alpha']);
   });
 
   test('stays as long as this standby does not stream by the slot that it has now', async () => {

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { PitrError } from '../../../../../src/errors.ts';
 import { settingsIn, withSettings } from '../../../../../src/postgres/settings-file.ts';
 import { observeDelay, type SettingDelay } from '../../../../../src/standby/actions/failover/delay.ts';
 import { type FailoverRun, newRun } from '../../../../../src/standby/actions/failover/run.ts';
@@ -26,6 +27,7 @@ const stopped: ServerState = { kind: 'stopped' };
 
 let pgdata = '';
 let isKilled = false;
+let mayAlter = true;
 const pathOf = (file: string) => join(pgdata, file);
 const valueIn = (file: string) => settingsIn(readFileSync(pathOf(file), 'utf8')).get(name);
 const autoConf = 'postgresql.auto.conf';
@@ -38,6 +40,7 @@ const sql: LocalSql = (text) => {
   if (isKilled) throw new Error('killed');
   const set = /^ALTER SYSTEM SET \S+ = '(.*)'$/.exec(text)?.[1];
   if (text.startsWith('ALTER SYSTEM')) {
+    if (!mayAlter) throw new PitrError('permission denied to set parameter "recovery_min_apply_delay"');
     const change = set === undefined ? new Map<string, string>() : new Map([[name, set]]);
     const before = readFileSync(pathOf(autoConf), 'utf8');
     writeFileSync(pathOf(autoConf), withSettings(before, { set: change, remove: new Set([name]) }));
@@ -60,7 +63,8 @@ function deps(): StandbyDeps {
     kind: 'answered',
     value: await use(sql),
   });
-  return { settings, log, withLocalSql } as unknown as StandbyDeps;
+  const { signal } = new AbortController();
+  return { settings, log, signal, withLocalSql } as unknown as StandbyDeps;
 }
 
 const server = () => serverOf(deps(), capabilities);
@@ -110,6 +114,7 @@ async function pauseAtTarget(): Promise<void> {
 beforeEach(() => {
   pgdata = temporaryDirectory();
   isKilled = false;
+  mayAlter = true;
   for (const file of [autoConf, 'postgresql.conf']) write(file, undefined);
 });
 
@@ -201,6 +206,34 @@ test('the record has the delay before the server drops it', async () => {
   await start();
   expect(valueIn(autoConf)).toBe('4h');
   expect(await readRecord(pgdata)).not.toHaveProperty('droppedDelay');
+});
+
+test.each([
+  ['by ALTER SYSTEM', autoConf, '4h'],
+  ['in postgresql.conf', 'postgresql.conf', undefined],
+])(
+  'a delay %s is dropped by a role that may not use ALTER SYSTEM, and brought back',
+  async (_, file, own) => {
+    mayAlter = false;
+    write(file, '4h');
+    const step = stepOf('drop-delay', (await observed()) as SettingDelay);
+    await step.run();
+    expect(valueIn(autoConf)).toBe('0');
+    expect((await readRecord(pgdata)).droppedDelay).toEqual(own === undefined ? {} : { own });
+    await step.undo();
+    expect(valueIn(autoConf)).toBe(own);
+    expect(await readRecord(pgdata)).not.toHaveProperty('droppedDelay');
+  },
+);
+
+test("the INI file's delay hides the user's own, which a standby has that is started without ours", async () => {
+  write('postgresql.conf', '4h');
+  const delayed = { kind: 'standby', streaming: undefined, delay: '1h' } as const;
+  await writeRecoverySettings(server(), 'standby', recoverySettings(capabilities, delayed, place));
+  const hidden = { kind: 'setting', value: '4h', own: undefined, isOurs: false };
+  expect(await observed()).toEqual({ kind: 'setting', value: '1h', own: '1h', isOurs: true, hidden });
+  await start();
+  expect(await observed()).toEqual(hidden);
 });
 
 test("the INI file's delay needs no such note", async () => {

@@ -30,13 +30,25 @@ describe('the text of pg_hba.conf', () => {
 });
 
 describe('the role for the steps after a promotion', () => {
-  const rights = { isSuper: false, mayCreate: true, mayReload: false };
+  const rights = { isSuper: false, mayCreate: true, mayReload: false, mayResume: false };
+  const nothing = { reload: false, resume: false };
+  const reload = { reload: true, resume: false };
 
   test('must be a superuser, or be able to write and to reload', () => {
-    expect(judgeRights('dba', { ...rights, isSuper: true, mayCreate: false }, true).kind).toBe('proved');
-    expect(judgeRights('dba', rights, false).kind).toBe('proved');
-    expect(judgeRights('dba', { ...rights, mayReload: true }, true).kind).toBe('proved');
-    expect(judgeRights('dba', rights, true).kind).toBe('refused');
-    expect(judgeRights('dba', { ...rights, mayCreate: false }, false).kind).toBe('refused');
+    expect(judgeRights('dba', { ...rights, isSuper: true, mayCreate: false }, reload).kind).toBe('proved');
+    expect(judgeRights('dba', rights, nothing).kind).toBe('proved');
+    expect(judgeRights('dba', { ...rights, mayReload: true }, reload).kind).toBe('proved');
+    expect(judgeRights('dba', rights, reload).kind).toBe('refused');
+    expect(judgeRights('dba', { ...rights, mayCreate: false }, nothing).kind).toBe('refused');
+  });
+
+  test('must be able to resume a replay that is paused, which -F999 does after the fence', () => {
+    const resume = { reload: false, resume: true };
+    expect(judgeRights('dba', rights, resume)).toMatchObject({
+      kind: 'refused',
+      reason: expect.stringContaining('not allowed to resume it') as string,
+    });
+    expect(judgeRights('dba', { ...rights, mayResume: true }, resume).kind).toBe('proved');
+    expect(judgeRights('dba', { ...rights, isSuper: true }, resume).kind).toBe('proved');
   });
 });

@@ -136,6 +136,8 @@ describe('-F999 by its plan', () => {
       { ...see, isFirst: false },
     ]);
     expect(kinds({ ...stopped, delay: { ...delay, own: '1h', isOurs: true } })).not.toContain('drop-delay');
+    const ours = { ...delay, own: '1h', isOurs: true, hidden: delay };
+    expect(stepsOf({ ...stopped, delay: ours })).toContainEqual({ kind: 'drop-delay', delay });
     const unheard = { ...input, delay, state: { kind: 'recovering', answers: false, progress: '' } } as const;
     expect(kinds(unheard)).not.toContain('drop-delay');
     const silent = { kind: 'recovering', answers: false, progress: '' } as const;
