@@ -3,7 +3,7 @@ import { exitCodes, messageOf, PitrError } from '../../errors.ts';
 import type { SegmentName } from '../../postgres/wal-name.ts';
 import { showJson } from '../../status/show.ts';
 import { sha256Of } from '../../system/digest.ts';
-import { systemErrorCode } from '../../system/durable.ts';
+import { exists, systemErrorCode } from '../../system/durable.ts';
 import { documentHead } from '../../system/json-document.ts';
 import { quoted } from '../../system/printable.ts';
 import type { ArchiverDeps } from '../deps.ts';
@@ -23,6 +23,8 @@ interface Content {
   /** How many segments were compared byte by byte, by their digests. */
   readonly compared: number;
   readonly other: readonly string[];
+  /** Those that are here and could not be read, or of which the standby has given no digest: nothing shows their content. */
+  readonly unread: readonly { readonly name: string; readonly reason: string }[];
 }
 
 type Audit =
@@ -35,25 +37,46 @@ type Audit =
     }
   | { readonly kind: 'unknown'; readonly reason: string };
 
-/** The digest of the segment as it is here; undefined if it is here no more. */
-async function ownDigest(
-  { settings }: ArchiverDeps,
+/** A segment as it is here. */
+type Own =
+  | { readonly kind: 'read'; readonly digest: string }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'unread'; readonly reason: string };
+
+/** Why a file that could not be read is not simply gone; undefined if it is, or if it is another one by now. */
+async function troubleOf(path: string, error: unknown): Promise<string | undefined> {
+  if (error instanceof PitrError && error.exitCode === exitCodes.refused) return undefined;
+  const isThere = await exists(path).catch(() => true);
+  return isThere ? reasonOf(error) : undefined;
+}
+
+function reasonOf(error: unknown): string {
+  const detail = error instanceof PitrError && error.detail !== undefined ? ` (${error.detail})` : '';
+  return `${messageOf(error)}${detail}`;
+}
+
+/** @param directories where it may be, one after the other */
+export async function ownDigest(
+  { settings }: Pick<ArchiverDeps, 'settings'>,
   cluster: Cluster,
   directories: readonly string[],
   name: SegmentName,
-): Promise<string | undefined> {
+): Promise<Own> {
+  let trouble: string | undefined;
   for (const directory of directories) {
+    const path = join(directory, name.text);
     try {
-      const file = await walFileAt(join(directory, name.text), name);
+      const file = await walFileAt(path, name);
       await checkWalFile(file, cluster, settings.pgdata);
       const digest = await sha256Of(file.path);
       // PostgreSQL may have recycled it meanwhile.
-      if (await isStill(file)) return digest;
+      if (await isStill(file)) return { kind: 'read', digest };
     } catch (error) {
       if (!(error instanceof PitrError) && systemErrorCode(error) === undefined) throw error;
+      trouble ??= await troubleOf(path, error);
     }
   }
-  return undefined;
+  return trouble === undefined ? { kind: 'gone' } : { kind: 'unread', reason: trouble };
 }
 
 async function compareContent(
@@ -65,16 +88,21 @@ async function compareContent(
   const archive = await findOwnArchive(deps, cluster);
   const directories = [await walDirectory(deps.settings.pgdata), ...(archive === undefined ? [] : [archive])];
   const other: string[] = [];
+  const unread: { name: string; reason: string }[] = [];
   let compared = 0;
   for (const name of whole) {
     deps.signal.throwIfAborted();
     const theirs = files.get(name.text)?.sha256;
-    const ours = theirs === undefined ? undefined : await ownDigest(deps, cluster, directories, name);
-    if (ours === undefined) continue;
+    const ours: Own =
+      theirs === undefined
+        ? { kind: 'unread', reason: 'the standby gave no digest' }
+        : await ownDigest(deps, cluster, directories, name);
+    if (ours.kind === 'unread') unread.push({ name: name.text, reason: ours.reason });
+    if (ours.kind !== 'read') continue;
     compared += 1;
-    if (ours !== theirs) other.push(name.text);
+    if (ours.digest !== theirs) other.push(name.text);
   }
-  return { compared, other };
+  return { compared, other, unread };
 }
 
 async function auditLane(deps: ArchiverDeps, lane: Lane, cluster: Cluster, digests: boolean): Promise<Audit> {
@@ -109,7 +137,7 @@ function verdictOf(audit: Audit): 'whole' | 'faulty' | 'unknown' {
   const { finding, content, unread } = audit;
   const faults = finding.missing.length + finding.wrongSize.length + (content?.other.length ?? 0);
   if (faults > 0) return 'faulty';
-  return unread > 0 ? 'unknown' : 'whole';
+  return unread > 0 || (content?.unread.length ?? 0) > 0 ? 'unknown' : 'whole';
 }
 
 const unreadWords = (lines: number): string =>
@@ -140,8 +168,12 @@ function report({ report: say }: ArchiverDeps, name: string, audit: Audit): void
   for (const { name: segment, size } of finding.wrongSize) line(`wrong size: ${segment} has ${size} bytes`);
   if (content === undefined) return;
   for (const segment of content.other) line(`other content: ${segment}`);
+  for (const { name: segment, reason } of content.unread)
+    line(`unknown: ${segment} could not be compared: ${quoted(reason)}`);
+  const { compared, unread: uncompared } = content;
+  const gone = finding.whole.length - compared - uncompared.length;
   line(
-    `${content.compared} of ${finding.whole.length} were compared by their digests: the rest is here no more`,
+    `${compared} of ${finding.whole.length} were compared by their digests${gone > 0 ? `: ${gone} are here no more` : ''}`,
   );
 }
 
@@ -160,7 +192,11 @@ function shownOf(name: string, audit: Audit) {
     wrongSize,
     ...(audit.content === undefined
       ? {}
-      : { compared: audit.content.compared, otherContent: audit.content.other }),
+      : {
+          compared: audit.content.compared,
+          otherContent: audit.content.other,
+          uncompared: audit.content.unread,
+        }),
   };
 }
 

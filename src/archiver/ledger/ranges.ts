@@ -1,5 +1,6 @@
 /** Segments of one timeline as ranges without a gap. Pure. */
 import { isPossibleSegment, nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
+import type { TimelinePath } from '../../postgres/timelines.ts';
 import { parseWalName, type SegmentName } from '../../postgres/wal-name.ts';
 import { isTime } from '../../system/journal.ts';
 import { type Checked, is } from '../../system/json.ts';
@@ -106,11 +107,38 @@ export function sortedRanges(ranges: readonly Range[]): readonly Range[] {
   return result;
 }
 
+/** A stretch of one timeline. */
+type Stretch = Pick<Range, 'timeline' | 'first' | 'last'>;
+
 /** The gaps between ranges of the same timeline. */
-export function holesIn(sorted: readonly Range[]): readonly Pick<Range, 'timeline' | 'first' | 'last'>[] {
+export function holesIn(sorted: readonly Range[]): readonly Stretch[] {
   return sorted.flatMap((range, index) => {
     const next = sorted[index + 1];
     if (next?.timeline !== range.timeline) return [];
     return [{ timeline: range.timeline, first: range.last + 1, last: next.first - 1 }];
+  });
+}
+
+/**
+ * The gaps across a promotion: from the last range of a timeline to the first of a later one, on the way between them.
+ *
+ * @param wayTo the way to a timeline; none goes by a timeline that it does not name
+ */
+export function holesAcross(
+  sorted: readonly Range[],
+  wayTo: (timeline: number) => TimelinePath,
+): readonly Stretch[] {
+  return sorted.flatMap((range, index) => {
+    const next = sorted[index + 1];
+    if (next === undefined || next.timeline === range.timeline) return [];
+    const way = wayTo(next.timeline);
+    const begin = way.findIndex(({ timeline }) => timeline === range.timeline);
+    if (begin === -1) return [];
+    return way.slice(begin).flatMap(({ timeline, firstNumber, lastNumber }) => {
+      const first = timeline === range.timeline ? Math.max(firstNumber, range.last + 1) : firstNumber;
+      // The segment with the branch point is the later timeline's.
+      const last = timeline === next.timeline ? next.first - 1 : lastNumber - 1;
+      return first > last ? [] : [{ timeline, first, last }];
+    });
   });
 }

@@ -2,11 +2,14 @@
 import { readdir } from 'node:fs/promises';
 import { messageOf } from '../../errors.ts';
 import { nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
-import { parseWalName } from '../../postgres/wal-name.ts';
+import { type Histories, pathTo } from '../../postgres/timelines.ts';
+import { parseWalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { readJournal, type RefusedLine } from '../../system/journal.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { laneOf, lanesOf } from '../lane/lane.ts';
 import { type LaneState, readLaneState } from '../lane/state.ts';
+import { readHistoriesOf } from '../wal/own-wal.ts';
+import { walDirectory } from '../wal/ready-files.ts';
 import { type LedgerEvent, type LedgerLine, readLine } from './events.ts';
 import {
   layoutOfState,
@@ -17,7 +20,7 @@ import {
   readLedgerState,
   standbyOfLedger,
 } from './ledger.ts';
-import { countOf, holesIn, type Range, readRange, segmentOf, sortedRanges } from './ranges.ts';
+import { countOf, holesAcross, holesIn, type Range, readRange, segmentOf, sortedRanges } from './ranges.ts';
 
 /** Why the ledger has no delivery of a stretch of WAL between others. */
 type Why = 'abandoned' | 'gap' | 'not recorded';
@@ -64,11 +67,20 @@ type Numbers = Pick<Range, 'timeline' | 'first' | 'last'>;
 /** A stretch of WAL with the reason why it was not delivered. */
 type Explained = Numbers & { readonly why: Why };
 
+interface Place {
+  readonly timeline: number;
+  readonly number: number;
+}
+
+/** Why WAL from one place to another was not delivered. They are on two timelines if a promotion lies between them. */
+interface Reason {
+  readonly from: Place;
+  readonly to: Place;
+  readonly why: Why;
+}
+
 /** The first or the last lost file. It may have a name of its own, which stands for its place among the segments. */
-function placeOf(
-  text: string | undefined,
-  layout: WalLayout,
-): { readonly timeline: number; readonly number: number } | undefined {
+function placeOf(text: string | undefined, layout: WalLayout): Place | undefined {
   const name = parseWalName(text ?? '');
   if (name.kind === 'history') return { timeline: name.timeline, number: 0 };
   const segment = segmentOf('segment' in name ? name.segment.text : name.text, layout);
@@ -80,16 +92,21 @@ function explained(
   last: string | undefined,
   why: Why,
   layout: WalLayout,
-): readonly Explained[] {
+): readonly Reason[] {
   const [from, to] = [placeOf(first, layout), placeOf(last, layout)];
-  if (from === undefined || to === undefined) return [];
-  if (from.timeline === to.timeline)
-    return [{ timeline: from.timeline, first: from.number, last: to.number, why }];
-  // The standby was abandoned across a promotion.
-  return [
-    { timeline: from.timeline, first: from.number, last: Infinity, why },
-    { timeline: to.timeline, first: 0, last: to.number, why },
-  ];
+  return from === undefined || to === undefined ? [] : [{ from, to, why }];
+}
+
+/** The part of each reason that concerns a timeline. */
+function reasonsOn(timeline: number, reasons: readonly Reason[]): readonly Explained[] {
+  return reasons
+    .filter(({ from, to }) => from.timeline <= timeline && timeline <= to.timeline)
+    .map(({ from, to, why }) => ({
+      timeline,
+      first: timeline === from.timeline ? from.number : 0,
+      last: timeline === to.timeline ? to.number : Infinity,
+      why,
+    }));
 }
 
 function reasonsIn(events: readonly LedgerEvent[], { abandoned, gap }: LaneState, layout: WalLayout) {
@@ -118,6 +135,39 @@ function explainHole(hole: Numbers, reasons: readonly Explained[]): readonly Exp
     { timeline, ...part, why: reason.why },
     ...explainHole({ timeline, first: part.last + 1, last }, reasons),
   ];
+}
+
+function explainHoles(holes: readonly Numbers[], reasons: readonly Reason[]): readonly Explained[] {
+  const timelines = new Set(holes.map(({ timeline }) => timeline));
+  return [...timelines].flatMap((timeline) => {
+    const own = reasonsOn(timeline, reasons);
+    return holes.filter((hole) => hole.timeline === timeline).flatMap((hole) => explainHole(hole, own));
+  });
+}
+
+/** The history files of this server. Without one, nothing shows where its timeline begins. */
+async function readHistories({ settings: { pgdata } }: ArchiverDeps): Promise<Histories> {
+  try {
+    const directory = await walDirectory(pgdata);
+    return await readHistoriesOf(directory, walNamesAmong(await readdir(directory)));
+  } catch {
+    return new Map();
+  }
+}
+
+async function missingFrom(
+  deps: ArchiverDeps,
+  ranges: readonly Range[],
+  reasons: readonly Reason[],
+  layout: WalLayout,
+): Promise<readonly Explained[]> {
+  const histories = await readHistories(deps);
+  const across = holesAcross(ranges, (timeline) => pathTo(timeline, histories, layout));
+  return [
+    ...explainHoles(holesIn(ranges), reasons),
+    // Between two timelines another host may have been the primary, and have delivered the rest.
+    ...explainHoles(across, reasons).filter(({ why }) => why !== 'not recorded'),
+  ].sort((a, b) => a.timeline - b.timeline || a.first - b.first);
 }
 
 function stretch({ timeline, first, last }: Numbers, layout: WalLayout): Stretch {
@@ -185,9 +235,10 @@ export async function readLedger(deps: ArchiverDeps, standby: string): Promise<L
     missing:
       layout === undefined
         ? []
-        : holesIn(ranges)
-            .flatMap((hole) => explainHole(hole, reasons))
-            .map((hole) => ({ ...stretch(hole, layout), why: hole.why })),
+        : (await missingFrom(deps, ranges, reasons, layout)).map((hole) => ({
+            ...stretch(hole, layout),
+            why: hole.why,
+          })),
     events,
     refused: [...problems, ...refused],
     isCut,

@@ -27,9 +27,10 @@ import { type Lane, lanesOf } from '../lane/lane.ts';
 import { type Gap, type LaneState, readLaneState } from '../lane/state.ts';
 import { shipperPlaces } from '../markers/places.ts';
 import { filesInQueue } from '../queue/queue.ts';
-import { type Cluster, readCluster, readPinnedIdentifier } from '../wal/cluster.ts';
+import { type Cluster, readPinnedIdentifier } from '../wal/cluster.ts';
 import { listStatus, walDirectory } from '../wal/ready-files.ts';
 import { readySuffix, statusOf } from '../wal/wal-file.ts';
+import { observeCluster, type ShownCluster } from './cluster.ts';
 import { askLive, type LiveFacts } from './live.ts';
 import { observeServerSide, type Receiver, type ServerFacts } from './server.ts';
 
@@ -65,7 +66,7 @@ export interface StandbyFacts {
 
 export interface ArchiverFacts extends ServerFacts {
   readonly state: 'online' | 'offline';
-  readonly cluster: Fact<Cluster>;
+  readonly cluster: Fact<ShownCluster>;
   readonly version: Fact<string>;
   /** Whether -I bound l_archivedir to this cluster. */
   readonly isInitialized: Fact<boolean>;
@@ -263,7 +264,7 @@ export async function observeArchiver(
 ): Promise<ArchiverFacts> {
   const { settings, layout } = deps;
   const [cluster, version, isInitialized] = await Promise.all([
-    look(deps, () => readCluster(settings.pgdata)),
+    look(deps, () => observeCluster(settings.pgdata)),
     look(deps, async () => (await readFile(join(settings.pgdata, 'PG_VERSION'), 'utf8')).trim()),
     look(deps, async () => (await readPinnedIdentifier(layout)) !== undefined),
   ]);

@@ -23,6 +23,8 @@ export interface JudgeContext {
 function judgeServer({ isRunning, cluster }: ArchiverFacts, { pgdata }: JudgeContext): Finding[] {
   if (valueOf(isRunning) !== false)
     return unknownFinding('server', 'whether PostgreSQL runs', isRunning, readAsOwner);
+  // A cold standby is stopped on purpose.
+  if (valueOf(cluster)?.isCold === true) return [];
   if (valueOf(cluster)?.isInRecovery === true)
     return [
       {

@@ -5,6 +5,7 @@ import { clockText } from '../../status/clocks.ts';
 import { diskMetrics, diskSection } from '../../status/disks.ts';
 import { derive, type Fact, factText, valueOf } from '../../status/fact.ts';
 import { gauge, type Metric, one, type Section } from '../../status/report.ts';
+import type { ShownCluster } from './cluster.ts';
 import type { ArchiverFacts, Backlog, StandbyFacts } from './facts.ts';
 
 function backlogText({ files, bytes, oldest }: Backlog): string {
@@ -12,11 +13,16 @@ function backlogText({ files, bytes, oldest }: Backlog): string {
   return `${files} files, ${sizeText(bytes)}, the oldest for ${durationText(oldest.ageS)}`;
 }
 
+function roleText({ isInRecovery, isCold = false }: ShownCluster): string {
+  if (isCold) return 'cold standby';
+  return isInRecovery ? 'standby' : 'primary';
+}
+
 function hostRows(facts: ArchiverFacts): string[][] {
   const { cluster, version, isRunning, written, archiving, isShipping, waiting, made } = facts;
   const statistics = valueOf(archiving)?.statistics;
   return [
-    ['role', factText(cluster, ({ isInRecovery }) => (isInRecovery ? 'standby' : 'primary'))],
+    ['role', factText(cluster, roleText)],
     [
       'server',
       `${factText(isRunning, (runs) => (runs ? 'running' : 'stopped'))}, PostgreSQL ${factText(version, (it) => it)}`,
@@ -175,7 +181,9 @@ export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
     gauge(
       'standby_healthy',
       'Whether the standby has all WAL.',
-      each(({ state }) => valueOf(derive(state, ({ health }) => Number(health === 'ok')))),
+      each(({ state }) =>
+        valueOf(derive(state, ({ health, gap }) => Number(health === 'ok' && gap === undefined))),
+      ),
     ),
     gauge(
       'queue_files',

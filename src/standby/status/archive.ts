@@ -120,6 +120,23 @@ function firstWaiting(
   return number === undefined ? undefined : places.get(number)?.name;
 }
 
+/**
+ * The number of the first segment at which a replay would stop: it begins at `from`, and comes over a gap before the first
+ * archived one only if that gap is replayed already.
+ */
+export function firstLacking(
+  held: ReadonlySet<number>,
+  archived: number | undefined,
+  { from, replayed, layout }: Pick<Place, 'from' | 'replayed' | 'layout'>,
+): number {
+  const begin =
+    archived === undefined ? undefined : firstLsnOf(nameOf(1, archived, layout), layout.segmentSize);
+  const isPassed = begin !== undefined && replayed !== undefined && begin <= replayed;
+  let next = isPassed && archived !== undefined ? archived : from;
+  while (held.has(next)) next += 1;
+  return next;
+}
+
 async function describe(deps: StatusDeps, place: Place): Promise<ArchiveFacts> {
   const { archive, path, layout, from } = place;
   const segments = onPath(archive.files, place);
@@ -134,8 +151,7 @@ async function describe(deps: StatusDeps, place: Place): Promise<ArchiveFacts> {
   const inPgWal = gap === undefined ? [] : await fillsInPgWal(place, places);
   const missing = gap && describeMissing({ segments: named, inPgWal, layout }, path, from);
   const held = new Set([...numbers, ...inPgWal.map((name) => segmentNumber(name, layout))]);
-  let next = numbers[0] ?? from;
-  while (held.has(next)) next += 1;
+  const next = firstLacking(held, numbers[0], place);
   const [last, before] = [next - 1, places.get(next - 1)];
   const end = held.has(last) ? firstLsnOf(nameOf(1, next, layout), layout.segmentSize) : undefined;
   const waiting = firstWaiting(numbers, place, places);

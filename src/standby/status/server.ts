@@ -62,6 +62,12 @@ interface Said {
 const lsnOf = (value: unknown): bigint | undefined =>
   typeof value === 'string' && value.includes('/') ? parseLsn(value) : undefined;
 const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
+/** Negative after this host's clock was set back: then nothing shows how old the last message is. */
+export function silenceOf(value: unknown): number | undefined {
+  const seconds = numberOf(value);
+  return seconds === undefined || seconds < 0 ? undefined : seconds;
+}
+
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 async function askReceiver({ capabilities }: Server, sql: LocalSql): Promise<Said['receiver']> {
@@ -78,7 +84,7 @@ async function askReceiver({ capabilities }: Server, sql: LocalSql): Promise<Sai
     sender: textOf(row['sender']),
     slot: textOf(row['slot_name']),
     primaryEnd: lsnOf(row['primary_end']),
-    silentS: numberOf(row['silent_s']),
+    silentS: silenceOf(row['silent_s']),
   };
 }
 

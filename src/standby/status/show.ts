@@ -168,6 +168,14 @@ function lagMetrics(name: string, of: string, lag: Fact<Lag | undefined>): reado
   ];
 }
 
+/** A server that still starts may be either. */
+function primaryOf({ mode, cluster }: StandbyFacts): Metric['samples'] {
+  const seen = valueOf(cluster);
+  const word = valueOf(mode);
+  if (seen === undefined || word === undefined || word === 'starting') return [];
+  return [{ labels: { cluster: seen.systemIdentifier }, value: Number(word === 'primary') }];
+}
+
 export function metricsOf(facts: StandbyFacts): readonly Metric[] {
   const { mode, cluster, replayed, receiver, isPaused, archive, backup, failover, loss, primary } = facts;
   const state = valueOf(archive);
@@ -178,6 +186,11 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
       'mode',
       'What the server here is: 1.',
       mode.kind === 'unknown' ? [] : [{ labels: { mode: mode.value }, value: 1 }],
+    ),
+    gauge(
+      'primary',
+      'Whether the server on this host takes writes: it runs, and not as a standby.',
+      primaryOf(facts),
     ),
     gauge(
       'timeline',

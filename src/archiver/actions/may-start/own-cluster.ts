@@ -1,17 +1,14 @@
 /** The facts about the cluster in pgdata, whose server does not run, that determine whether it may start. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PitrError } from '../../../errors.ts';
-import { capabilitiesOf } from '../../../postgres/capabilities.ts';
 import { checkControlFile } from '../../../postgres/control-file.ts';
 import { parseHistory } from '../../../postgres/history.ts';
 import { firstLsnOf } from '../../../postgres/lsn.ts';
-import { parseVersion } from '../../../postgres/version.ts';
 import { historyName } from '../../../postgres/wal-name.ts';
-import { exists, readIfExists } from '../../../system/durable.ts';
-import { type Checked, is, parseJson } from '../../../system/json.ts';
+import { readIfExists } from '../../../system/durable.ts';
 import { readOwnWal } from '../../wal/own-wal.ts';
 import { walDirectory } from '../../wal/ready-files.ts';
+import { isUnstartedCopy, recoveryFileOf } from '../../wal/recovery-signs.ts';
 
 /** A cluster that would open as a primary. */
 export interface OwnCluster {
@@ -30,38 +27,6 @@ export type OwnCondition =
   /** A base backup of ours that would open as a second primary of the same timeline. */
   | { readonly kind: 'unstarted-copy' }
   | { readonly kind: 'primary'; readonly cluster: OwnCluster };
-
-/** The files that make a server of this version recover instead of opening; undefined means that it is not known. */
-function recoveryFiles(versionText: string | undefined): readonly string[] {
-  if (versionText === undefined) return ['standby.signal', 'recovery.signal', 'recovery.conf'];
-  const { recoveryConf } = capabilitiesOf(parseVersion(versionText));
-  return recoveryConf === 'signal-files' ? ['standby.signal', 'recovery.signal'] : ['recovery.conf'];
-}
-
-/** The parts of cmd_standby's record that say whether a base backup was made a standby. */
-const recordFields = {
-  backup: is.optional(is.anything),
-  settings: is.optional(is.anything),
-  promotedAtTimeline: is.optional(is.number),
-};
-
-/** A record that cannot be understood proves nothing. */
-function parseRecord(text: string): Checked<typeof recordFields> {
-  try {
-    return parseJson(text, recordFields);
-  } catch {
-    return {};
-  }
-}
-
-/** -B has made it, and neither -S nor -F999 has written settings for it: its server would open at the end of the backup. */
-async function isUnstartedCopy(pgdata: string): Promise<boolean> {
-  if (!(await exists(join(pgdata, 'backup_label')))) return false;
-  const content = await readIfExists(join(pgdata, 'pitrtools.json'));
-  if (content === undefined) return false;
-  const { backup, settings, promotedAtTimeline } = parseRecord(content.toString('utf8'));
-  return backup !== undefined && settings === undefined && promotedAtTimeline === undefined;
-}
 
 async function beginOf(pgdata: string, timeline: number, segmentSize: number): Promise<bigint | undefined> {
   const { text: name } = historyName(timeline);
@@ -90,10 +55,8 @@ async function readCluster(pgdata: string, bytes: Buffer): Promise<OwnCondition>
 export async function observeCondition(pgdata: string): Promise<OwnCondition> {
   const control = await readIfExists(join(pgdata, 'global', 'pg_control'));
   if (control === undefined) return { kind: 'harmless', reason: `"${pgdata}" holds no cluster` };
-  const version = await readFile(join(pgdata, 'PG_VERSION'), 'utf8').catch(() => undefined);
-  for (const name of recoveryFiles(version)) {
-    if (await exists(join(pgdata, name))) return { kind: 'harmless', reason: `it recovers (${name})` };
-  }
+  const name = await recoveryFileOf(pgdata);
+  if (name !== undefined) return { kind: 'harmless', reason: `it recovers (${name})` };
   if (await isUnstartedCopy(pgdata)) return { kind: 'unstarted-copy' };
   return readCluster(pgdata, control);
 }

@@ -259,6 +259,35 @@ describe('events', () => {
     ]);
   });
 
+  test('an abandonment across promotions explains the rest of the old timelines, and the beginning of the new one', async () => {
+    const { deps, lane, deliver, read } = stage();
+    await deliver([segment(1), segment(2)]);
+    const names = [segment(3), '00000003.history', segment(8, 3), segment(9, 3)];
+    await abandonLane(deps, lane(), { by: 'operator', names });
+    await resumeLane(deps, lane(), await readLaneState(lane()), 'a request');
+    await deliver([segment(10, 3)]);
+    // Without a history file nothing shows where timeline 3 begins.
+    expect((await read()).missing).toEqual([]);
+    const directory = join(deps.settings.pgdata, 'pg_wal');
+    mkdirSync(directory);
+    writeFileSync(join(directory, '00000003.history'), '1\t0/5000100\tx\n2\t0/7000100\tx\n');
+    expect((await read()).missing).toEqual([
+      { timeline: 1, first: segment(3), last: segment(4), segments: 2, why: 'abandoned' },
+      { timeline: 2, first: segment(5, 2), last: segment(6, 2), segments: 2, why: 'abandoned' },
+      { timeline: 3, first: segment(7, 3), last: segment(9, 3), segments: 3, why: 'abandoned' },
+    ]);
+  });
+
+  test('what another host delivered between two timelines of this one is not missed', async () => {
+    const { deps, deliver, read } = stage();
+    await deliver([segment(1), segment(2)]);
+    await deliver([segment(9, 3)]);
+    const directory = join(deps.settings.pgdata, 'pg_wal');
+    mkdirSync(directory);
+    writeFileSync(join(directory, '00000003.history'), '1\t0/3000100\tx\n2\t0/9000100\tx\n');
+    expect((await read()).missing).toEqual([]);
+  });
+
   test('files with names of their own are noted once', async () => {
     const { deliver, read } = stage();
     await deliver(['00000002.history', `${segment(3)}.00000028.backup`, `${segment(3)}.partial`]);

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverFacts, StandbyFacts } from '../../../../src/archiver/status/facts.ts';
 import { judgeArchiver } from '../../../../src/archiver/status/judge.ts';
+import { metricsOf } from '../../../../src/archiver/status/show.ts';
+import { checkout } from '../../../harness/checkout.ts';
 import { limits } from '../../status/limits-kit.ts';
 import { backlog, lane, seen, standby, statistics, unknown, well } from './facts-kit.ts';
 
@@ -170,4 +173,23 @@ describe('cmd_archiver --status', () => {
   ])('finds whether the clock of a standby %s', (_, changes, expected) => {
     expect(withStandby(changes)).toEqual(expected);
   });
+});
+
+test('a standby with a gap has not all WAL, although it takes what comes', () => {
+  const healthy = (state: StandbyFacts['state']) =>
+    metricsOf({ ...well, standbys: [{ ...standby, state }] }).find(({ name }) => name === 'standby_healthy')
+      ?.samples[0]?.value;
+  const gap = {
+    missing: [{ first: '1', last: '2' }],
+    conflicts: undefined,
+    since: '2026-11-28T10:00:00.000Z',
+  };
+  expect(healthy(lane('ok'))).toBe(1);
+  expect(healthy(lane('ok', gap))).toBe(0);
+});
+
+test('doc/status.schema.json knows all that a standby says by --live', () => {
+  const schema = readFileSync(checkout('doc', 'status.schema.json'), 'utf8');
+  const live = schema.slice(schema.indexOf('"live": {'), schema.indexOf('"disks": {'));
+  for (const name of Object.keys(said)) expect(live).toContain(`"${name}": {`);
 });

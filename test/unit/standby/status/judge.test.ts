@@ -265,6 +265,16 @@ describe('cmd_standby --status', () => {
     expect(metric('archive_gap')).toBeUndefined();
     expect(metric('failover_possible')).toBe(1);
   });
+
+  // The rules PitrtoolsTwoPrimaries and PitrtoolsNoPrimary count the hosts of both programs.
+  test('says of a promoted host that it takes writes, although its cmd_archiver writes no metrics', () => {
+    const primary = (mode: StandbyFacts['mode']) =>
+      metricsOf({ ...well, mode }).find(({ name }) => name === 'primary')?.samples;
+    expect(primary(seen('primary'))).toEqual([{ labels: { cluster: '1' }, value: 1 }]);
+    expect(primary(seen('hot standby'))).toEqual([{ labels: { cluster: '1' }, value: 0 }]);
+    expect(primary(seen('starting'))).toEqual([]);
+    expect(primary(unknown)).toEqual([]);
+  });
 });
 
 // node_exporter refuses metrics of one name with different help texts, and one host may have the files of both programs.
