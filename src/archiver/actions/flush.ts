@@ -4,7 +4,7 @@ import type { Concern } from '../delivery/trouble.ts';
 import type { ActionOptions, ArchiverDeps } from '../deps.ts';
 import { pollAbandoned } from '../lane/abandonment.ts';
 import { findOwnWal, owesCatchUp } from '../lane/catch-up.ts';
-import { type CatchUpEnd, catchUpToEnd, describeEnd } from '../lane/catch-up-to-end.ts';
+import { type CatchUpEnd, catchUpToEnd, describeEnd, leavesDoubt } from '../lane/catch-up-to-end.ts';
 import { withDelivery } from '../lane/connect.ts';
 import { type Lane, lanesOf, withdrawEndedProofs, withLaneLock } from '../lane/lane.ts';
 import { countLost, noteRequest, recordFinding } from '../lane/modes.ts';
@@ -151,8 +151,11 @@ async function settleReady(deps: ArchiverDeps, ready: StoppedFiles, lanes: reado
   return done;
 }
 
-/** Reports one line per standby. Returns whether its queue is empty. */
-async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed): Promise<boolean> {
+/** Reports one line per standby. Returns whether nothing is left to deliver to it. */
+export async function reportLane(
+  { report }: Pick<ArchiverDeps, 'report'>,
+  { lane, flushed }: Flushed,
+): Promise<boolean> {
   if (flushed.kind === 'abandoned') {
     report(`Standby ${lane.name}: abandoned, it needs a new base backup`);
     return true;
@@ -162,11 +165,10 @@ async function reportLane({ report }: ArchiverDeps, { lane, flushed }: Flushed):
   const reason = flushed.kind === 'failed' ? flushed.reason : flushed.trouble?.reason;
   const rest = left.length === 0 ? 'its queue is empty' : `${left.length} remain in its queue`;
   report(`Standby ${lane.name}: ${sent} files sent, ${rest}${reason === undefined ? '' : ` (${reason})`}`);
-  if (flushed.kind === 'tried' && flushed.caughtUp !== undefined) {
-    const sentence = describeEnd(flushed.caughtUp);
-    if (sentence !== undefined) report(`Standby ${lane.name}: ${sentence}`);
-  }
-  return left.length === 0 && reason === undefined;
+  const end = flushed.kind === 'tried' ? flushed.caughtUp : undefined;
+  const sentence = end && describeEnd(end);
+  if (sentence !== undefined) report(`Standby ${lane.name}: ${sentence}`);
+  return left.length === 0 && reason === undefined && !(end !== undefined && leavesDoubt(end));
 }
 
 /** Reports the WAL that PostgreSQL still has to archive. Returns whether there is none. */

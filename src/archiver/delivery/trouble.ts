@@ -27,7 +27,7 @@ export const troubleSeverities = {
   'marks-changed': 'warning',
   /** A file of the same name with other contents exists there. */
   conflict: 'critical',
-  /** A compressed file in the queue is damaged, and pg_wal does not have that segment any more. */
+  /** A compressed file in the queue is damaged, and the segment could not be taken from pg_wal again. */
   damaged: 'critical',
   /** This server is itself a standby, and the file does not exist there yet. */
   'in-recovery': 'critical',

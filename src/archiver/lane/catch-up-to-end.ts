@@ -25,12 +25,17 @@ export type CatchUpEnd = { readonly sent: number } & (
   /** Files come by themselves, or it lacks again what it got. */
   | { readonly kind: 'waits' }
   | { readonly kind: 'no-data' }
+  /** It was asked in vain. */
   | { readonly kind: 'unknown'; readonly reason: string }
+  /** It cannot be asked: its host may store WAL only. */
+  | { readonly kind: 'mute'; readonly reason: string }
   | { readonly kind: 'trouble'; readonly trouble: Trouble }
 );
 
 type PassResult =
-  { readonly sent: number; readonly trouble: Trouble | undefined } | { readonly reason: string } | 'no-data';
+  | { readonly sent: number; readonly trouble: Trouble | undefined }
+  | { readonly kind: 'unknown' | 'mute'; readonly reason: string }
+  | 'no-data';
 
 /** One pass: asks the standby, and sends what it lacks. */
 async function pass(
@@ -42,6 +47,7 @@ async function pass(
   const command = delivery.sentinel?.command;
   if (command === undefined)
     return {
+      kind: 'mute',
       reason:
         'its sentinel does not say how cmd_standby is called there (run cmd_standby -C FILE --cleanup there once)',
     };
@@ -49,7 +55,7 @@ async function pass(
   deps.signal.throwIfAborted();
   if (asked.kind === 'no-data') return 'no-data';
   const reason = asked.kind === 'unknown' ? asked.reason : takeHoldings(catchUp, asked.holdings);
-  if (reason !== undefined) return { reason };
+  if (reason !== undefined) return { kind: 'unknown', reason };
   let sent = 0;
   for (;;) {
     deps.signal.throwIfAborted();
@@ -81,7 +87,7 @@ export async function catchUpToEnd(
       });
       return { kind: 'no-data', sent };
     }
-    if ('reason' in passed) return { kind: 'unknown', sent, reason: passed.reason };
+    if ('reason' in passed) return { ...passed, sent };
     sent += passed.sent;
     if (passed.trouble !== undefined) return { kind: 'trouble', sent, trouble: passed.trouble };
     const end = endPass(catchUp);
@@ -90,6 +96,22 @@ export async function catchUpToEnd(
     const lack = lackOf(catchUp);
     await noteCatchUp(deps, lane, { caughtUp: proofOf(catchUp), lack });
     return { kind: 'caught-up', sent, lack };
+  }
+}
+
+/** Whether the standby is known to lack WAL that this host has, or could not say what it lacks. */
+export function leavesDoubt(end: CatchUpEnd): boolean {
+  switch (end.kind) {
+    case 'waits':
+    case 'unknown':
+    case 'trouble':
+      return true;
+    // WAL that is nowhere here cannot be delivered.
+    case 'caught-up':
+      return end.lack.conflicts.length > 0 || end.lack.unread !== undefined;
+    case 'no-data':
+    case 'mute':
+      return false;
   }
 }
 
@@ -105,6 +127,7 @@ export function describeEnd(end: CatchUpEnd): string | undefined {
     case 'no-data':
       return 'it has no data yet';
     case 'unknown':
+    case 'mute':
       return `it is not known whether it lacks WAL: ${end.reason}`;
     case 'trouble':
       return undefined;

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { PitrError } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
 import type { WalName } from '../../postgres/wal-name.ts';
 import { readIfExists, systemErrorCode, writeDurably } from '../../system/durable.ts';
@@ -14,7 +14,7 @@ import { unpackFromQueue } from '../queue/outgoing.ts';
 import { isInQueue } from '../queue/queue.ts';
 import { readArchiveWal } from '../wal/archive-wal.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
-import { findOwnArchive } from '../wal/own-archive.ts';
+import { lookForOwnArchive } from '../wal/own-archive.ts';
 import { type OwnWal, readOwnWal, readRun } from '../wal/own-wal.ts';
 import { checkWalFile, isReady, isStill, type WalFile, walFileAt } from '../wal/wal-file.ts';
 import { boundRanges, type Holdings, type Lacking, planCatchUp, rangesOf } from './catch-up-plan.ts';
@@ -53,6 +53,10 @@ export interface CatchUp {
   readonly gap: WalName[];
   /** The files that are not sent, because the standby has another one under that name; and why it is another. */
   readonly conflicts: Map<string, string>;
+  /** Why the archive that this host had as a standby could not be looked into; undefined if it was, or there is none. */
+  readonly unseenArchive?: string | undefined;
+  /** The files that were not found, although a place could not be read where they may be; and why. */
+  readonly unread: Map<string, string>;
 }
 
 /** Where the timeline branched off. */
@@ -121,12 +125,14 @@ export async function beginCatchUp(
       ? await findOwnWal(deps)
       : await readArchiveWal(deps.settings.pgdata, relayedFrom, cluster);
   if (own === undefined) return undefined;
-  const archive = relayedFrom === undefined ? await findOwnArchive(deps, cluster) : undefined;
+  const archive =
+    relayedFrom === undefined ? await lookForOwnArchive(deps, cluster) : ({ kind: 'none' } as const);
+  const archivedir = archive.kind === 'known' ? archive.archivedir : undefined;
   return {
     own,
     token,
     cluster,
-    directories: [own.directory, relayedFrom === undefined ? archive : lane.queue].filter(
+    directories: [own.directory, relayedFrom === undefined ? archivedir : lane.queue].filter(
       (directory) => directory !== undefined,
     ),
     from: 0n,
@@ -140,6 +146,8 @@ export async function beginCatchUp(
     missedBefore: new Set(),
     gap: [],
     conflicts: new Map(),
+    unseenArchive: archive.kind === 'unknown' ? archive.reason : undefined,
+    unread: new Map(),
   };
 }
 
@@ -223,12 +231,23 @@ export function hurryCatchUp(catchUp: CatchUp): void {
   catchUp.waits = mostWaits;
 }
 
+/** Why a place could not be read; undefined if it was, and does not have the file. */
+function unreadOf(error: unknown): string | undefined {
+  const cause = error instanceof PitrError ? error.cause : error;
+  const code = systemErrorCode(cause);
+  if (code === undefined || code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+  return error instanceof PitrError && error.detail !== undefined
+    ? `${error.message} (${error.detail})`
+    : messageOf(error);
+}
+
 /** The file, from the first directory where it is what its name says. */
 async function findFile(
   { settings }: ArchiverDeps,
-  { cluster, directories }: CatchUp,
+  { cluster, directories, unread }: CatchUp,
   name: WalName,
 ): Promise<WalFile | undefined> {
+  unread.delete(name.text);
   for (const directory of directories) {
     try {
       const file = await walFileAt(join(directory, name.text), name);
@@ -237,6 +256,8 @@ async function findFile(
     } catch (error) {
       // A file that is gone, that cannot be read, or that is another segment under this name: the next directory.
       if (!(error instanceof PitrError) && systemErrorCode(error) === undefined) throw error;
+      const reason = unreadOf(error);
+      if (reason !== undefined) unread.set(name.text, reason);
     }
   }
   return undefined;
@@ -394,10 +415,16 @@ export function proofOf({ own, token }: CatchUp): CaughtUp {
 const mostConflicts = 5;
 const longestReason = 300;
 
-export function lackOf({ gap, conflicts, own }: CatchUp): Lack {
+export function lackOf({ gap, conflicts, own, unread, unseenArchive }: CatchUp): Lack {
   const some: Conflict[] = [...conflicts].slice(0, mostConflicts).map(([name, reason]) => ({
     name,
     reason: reason.slice(0, longestReason),
   }));
-  return { missing: boundRanges(rangesOf(gap, own.layout)), conflicts: some };
+  const unreadHere = gap.map(({ text }) => unread.get(text)).find((reason) => reason !== undefined);
+  const why = gap.length === 0 ? undefined : (unreadHere ?? unseenArchive)?.slice(0, longestReason);
+  return {
+    missing: boundRanges(rangesOf(gap, own.layout)),
+    conflicts: some,
+    ...(why === undefined ? {} : { unread: why }),
+  };
 }

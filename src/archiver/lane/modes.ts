@@ -329,7 +329,7 @@ export async function resumeLane(
   return resumed;
 }
 
-export function gapSentence(standby: string, gap: Pick<Gap, 'missing' | 'conflicts'>): string {
+export function gapSentence(standby: string, gap: Pick<Gap, 'missing' | 'conflicts' | 'unread'>): string {
   return `standby ${standby} ${describeLack(gap).join('. It also ')}`;
 }
 
@@ -343,13 +343,15 @@ async function tellGap(
   deps: ArchiverDeps,
   { name }: Lane,
   before: Gap | undefined,
-  { missing, conflicts }: Lack,
+  { missing, conflicts, unread }: Lack,
 ): Promise<Gap | undefined> {
   const lacks = missing.length > 0 || conflicts.length > 0;
   if (before === undefined && !lacks) return undefined;
   const nowMs = deps.now();
   const severity = lacks ? 'critical' : 'ok';
-  const message = lacks ? gapSentence(name, { missing, conflicts }) : `standby ${name} lacks no WAL any more`;
+  const message = lacks
+    ? gapSentence(name, { missing, conflicts, unread })
+    : `standby ${name} lacks no WAL any more`;
   const said = before?.said;
   const isDue = isNotificationDue(said, severity, nowMs / 1000, deps.settings.notify_reminder);
   if (isDue) {
@@ -370,6 +372,7 @@ async function tellGap(
   return {
     missing,
     ...(conflicts.length > 0 ? { conflicts } : {}),
+    ...(unread === undefined ? {} : { unread }),
     since,
     said: isDue ? { severity, lastNotified: Math.floor(nowMs / 1000) } : said,
   };

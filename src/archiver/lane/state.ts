@@ -3,6 +3,7 @@ import { isMoment } from '../../system/clock.ts';
 import { readIfExists } from '../../system/durable.ts';
 import { type Checked, type Guarded, is, parseJson } from '../../system/json.ts';
 import { saidFields, type Severity } from '../../system/notify.ts';
+import { quoted } from '../../system/printable.ts';
 import { type Concern, concernSeverities, troubleSeverities } from '../delivery/trouble.ts';
 import type { Lane } from './lane.ts';
 
@@ -69,6 +70,8 @@ export type Conflict = Guarded<typeof isConflict>;
 const isGap = is.object({
   missing: is.listOf(is.object({ first: is.text, last: is.text })),
   conflicts: is.optional(is.listOf(isConflict)),
+  /** Why a place on this host could not be read where that WAL may be. */
+  unread: is.optional(is.text),
   /** ISO 8601. */
   since: is.text,
   said: is.optional(is.object(saidFields)),
@@ -78,7 +81,7 @@ const isGap = is.object({
 export type Gap = Guarded<typeof isGap>;
 
 /** All that a standby lacks at the end of a catch-up. */
-export type Lack = Pick<Gap, 'missing'> & { readonly conflicts: readonly Conflict[] };
+export type Lack = Pick<Gap, 'missing' | 'unread'> & { readonly conflicts: readonly Conflict[] };
 
 export const lacksNothing: Lack = { missing: [], conflicts: [] };
 
@@ -91,8 +94,14 @@ function describeMissing(missing: Gap['missing']): string {
 export function describeLack({
   missing,
   conflicts = [],
-}: Pick<Gap, 'missing' | 'conflicts'>): readonly string[] {
-  const lacks = `lacks ${describeMissing(missing)} and they exist nowhere here: it needs a new base backup, unless it streams them`;
+  unread,
+}: Pick<Gap, 'missing' | 'conflicts' | 'unread'>): readonly string[] {
+  const wayOut = 'it needs a new base backup, unless it streams them';
+  const search =
+    unread === undefined
+      ? `they exist nowhere here: ${wayOut}`
+      : `they were not found here, where not everything can be read (${quoted(unread)}). Correct that, and what is found is sent; otherwise ${wayOut}`;
+  const lacks = `lacks ${describeMissing(missing)} and ${search}`;
   const names = conflicts.map(({ name, reason }) => `${name} (${reason})`).join(', ');
   const holds = `holds another file under the name of WAL that it lacks, which is not replaced: ${names}. Move such a file out of archivedir there, and it is sent; or make a new base backup there`;
   return [...(missing.length > 0 ? [lacks] : []), ...(conflicts.length > 0 ? [holds] : [])];

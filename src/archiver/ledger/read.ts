@@ -1,13 +1,13 @@
 /** A ledger as it is shown: what was delivered, and what is known of the rest. */
 import { readdir } from 'node:fs/promises';
-import { messageOf } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
 import { type Histories, pathTo } from '../../postgres/timelines.ts';
 import { parseWalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { readJournal, type RefusedLine } from '../../system/journal.ts';
 import type { ArchiverDeps } from '../deps.ts';
-import { laneOf, lanesOf } from '../lane/lane.ts';
-import { type LaneState, readLaneState } from '../lane/state.ts';
+import { type Lane, laneOf, lanesOf } from '../lane/lane.ts';
+import { fresh, type LaneState, readLaneState } from '../lane/state.ts';
 import { readHistoriesOf } from '../wal/own-wal.ts';
 import { walDirectory } from '../wal/ready-files.ts';
 import { type LedgerEvent, type LedgerLine, readLine } from './events.ts';
@@ -193,6 +193,17 @@ async function readState(place: LedgerPlace, refused: RefusedLine[]) {
   }
 }
 
+/** One whose file is not understood must not hide the other standbys. */
+async function readStateOfLane(lane: Lane, refused: RefusedLine[]): Promise<LaneState> {
+  try {
+    return await readLaneState(lane);
+  } catch (error) {
+    if (!(error instanceof PitrError)) throw error;
+    refused.push({ file: lane.stateFile, line: 1, reason: error.detail ?? error.message });
+    return fresh;
+  }
+}
+
 /** The lines that can be shown; those of ranges that there cannot be are refused. */
 function parseLine(value: unknown): LedgerLine & { readonly range?: Range } {
   const line = readLine(value);
@@ -211,8 +222,8 @@ export async function readLedger(deps: ArchiverDeps, standby: string): Promise<L
   const closed = entries.flatMap((line) => (line.kind === 'range' ? [line] : []));
   const newestClosed = closed.at(-1);
   const layout = (state && layoutOfState(state)) ?? (newestClosed && readLayout(newestClosed));
-  const laneState: LaneState =
-    target === undefined ? { health: 'ok' } : await readLaneState(laneOf(deps.layout, target));
+  const laneState =
+    target === undefined ? fresh : await readStateOfLane(laneOf(deps.layout, target), problems);
   const ranges = sortedRanges([
     ...closed.flatMap(({ range, segmentSize }) =>
       range !== undefined && segmentSize === layout?.segmentSize ? [range] : [],

@@ -24,6 +24,9 @@ async function replace(deps: ArchiverDeps, lane: QueueOf, name: WalName): Promis
   const cluster = await readCluster(pgdata);
   if (cluster.systemIdentifier !== (await readPinnedIdentifier(deps.layout)))
     throw new PitrError(`"${pgdata}" is another cluster`);
+  // The receiver writes a segment bit by bit under its final name: its first page is good long before its end is there.
+  if (cluster.isInRecovery)
+    throw new PitrError('this server is in recovery, and a segment in its pg_wal may be unfinished');
   const file = await walFileAt(join(await walDirectory(pgdata), name.text), name);
   await checkWalFile(file, cluster, pgdata);
   // Queues share a frame: their lanes may do the same at this moment.
@@ -43,21 +46,21 @@ async function replace(deps: ArchiverDeps, lane: QueueOf, name: WalName): Promis
 /**
  * Puts the segment itself in place of its damaged frame in a queue, if pg_wal still has it.
  *
- * @returns whether the queue has a whole file now
+ * @returns why it could not be done; undefined if the queue has a whole file now
  */
-export async function isReplacedFromPgWal(
+export async function replaceFromPgWal(
   deps: ArchiverDeps,
   lane: QueueOf,
   name: WalName,
-): Promise<boolean> {
+): Promise<string | undefined> {
   const { path } = queuedFile(lane.queue, name, true);
   try {
     if (await replace(deps, lane, name))
       deps.log.warning(`the queued file "${path}" was damaged: the segment was taken from pg_wal again`);
-    return true;
+    return undefined;
   } catch (error) {
     if (!(error instanceof PitrError) && systemErrorCode(error) === undefined) throw error;
-    deps.log.debug(`"${path}" cannot be replaced from pg_wal: ${messageOf(error)}`);
-    return false;
+    const detail = error instanceof PitrError ? error.detail : undefined;
+    return detail === undefined ? messageOf(error) : `${messageOf(error)} (${detail})`;
   }
 }

@@ -11,7 +11,7 @@ import type { ArchiverDeps } from '../deps.ts';
 import { contentBytes, type Outgoing, readFrame, unpackFrame } from '../frames/frame.ts';
 import type { Lane } from '../lane/lane.ts';
 import { walFileAt } from '../wal/wal-file.ts';
-import { isReplacedFromPgWal } from './damaged.ts';
+import { replaceFromPgWal } from './damaged.ts';
 import { formsInQueue, type QueuedFile } from './queue.ts';
 import { findDamage, holdsBytesOf, requireFrameTools } from './queued-frame.ts';
 
@@ -50,7 +50,7 @@ function damaged({ queue, name: standby }: Sending['lane'], { path, name }: Queu
     kind: 'stuck',
     trouble: {
       kind: 'damaged',
-      reason: `the queued file "${path}" is damaged, and pg_wal does not have that segment any more: ${why}`,
+      reason: `the queued file "${path}" is damaged: ${why}`,
       hint: `If another standby has that segment, copy it from its archive to ${join(queue, name.text)}. Otherwise run cmd_archiver --abandon ${standby}, then make a new base backup on that standby.`,
     },
   };
@@ -244,6 +244,10 @@ export async function nextFromQueue(
 ): Promise<FromQueue> {
   const result = await firstBatch(sending, names);
   if (result.kind === 'batch' || result.trouble.kind !== 'damaged') return result;
-  const isReplaced = await isReplacedFromPgWal(sending.deps, sending.lane, names[0]);
-  return isReplaced ? firstBatch(sending, names) : result;
+  const whyNot = await replaceFromPgWal(sending.deps, sending.lane, names[0]);
+  if (whyNot === undefined) return firstBatch(sending, names);
+  // The operator must know whether the segment is gone, or the disk is full.
+  const { trouble } = result;
+  const reason = `${trouble.reason}; it cannot be taken from pg_wal again: ${whyNot}`;
+  return { ...result, trouble: { ...trouble, reason } };
 }

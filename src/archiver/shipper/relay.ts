@@ -23,7 +23,7 @@ import { findingOf, restMs, troubleOfError } from '../lane/policy.ts';
 import { batchBytes, batchFiles, transferLimitMs } from '../lane/send.ts';
 import { readLaneState, wellBut } from '../lane/state.ts';
 import { type Cluster, readCluster } from '../wal/cluster.ts';
-import { findOwnArchive } from '../wal/own-archive.ts';
+import { lookForOwnArchive, type OwnArchive } from '../wal/own-archive.ts';
 import type { SeenFile } from '../wal/wal-file.ts';
 import { createWakeUp, type WakeUp } from './signal.ts';
 import { controlFileOf, lookUntilStop, standbyStop, type Stop } from './stop.ts';
@@ -247,13 +247,56 @@ async function relayTo(relay: Relay, lane: Lane): Promise<void> {
   }
 }
 
+/** Notes the trouble of a standby that gets nothing, which notifies the operator once. */
+async function noteTrouble(deps: ArchiverDeps, lane: Lane, trouble: Trouble): Promise<void> {
+  const note = async (): Promise<void> => {
+    const before = await readLaneState(lane);
+    if (before.abandoned === undefined)
+      await recordFinding(deps, lane, before, findingOf(deps, before, trouble, 0));
+  };
+  await withLaneLock(deps, lane, lockWaitMs, note, () => Promise.resolve()).catch((error: unknown) => {
+    deps.log.warning(`cannot note the state of standby ${lane.name}: ${messageOf(error)}`);
+  });
+}
+
+function whyUnknown(archive: Exclude<OwnArchive, { kind: 'known' }>): string {
+  const why = archive.kind === 'unknown' ? `: ${archive.reason}` : '';
+  return `relay is on, but the archivedir of this host is not known (standby_ini)${why}`;
+}
+
+/** Nobody is fed without an archive. The reason is said once, and again if it is another one. */
+async function awaitOwnArchive(
+  deps: ArchiverDeps,
+  cluster: Cluster,
+  config: SeenFile,
+  archive: Exclude<OwnArchive, { kind: 'known' }>,
+): Promise<Stop> {
+  let said = '';
+  const say = async (reason: string): Promise<void> => {
+    if (reason === said) return;
+    said = reason;
+    deps.log.error(reason);
+    const noted = lanesOf(deps).map((lane) => noteTrouble(deps, lane, { kind: 'misconfigured', reason }));
+    await Promise.all(noted);
+  };
+  await say(whyUnknown(archive));
+  const files = [config.path, controlFileOf(deps.settings.pgdata)];
+  return lookUntilStop(deps, files, async () => {
+    const stop = await standbyStop(deps, cluster, config);
+    if (stop !== undefined) return stop;
+    const now = await lookForOwnArchive(deps, cluster);
+    // The shipper then begins anew at this standby.
+    if (now.kind === 'known') return 'in-recovery';
+    await say(whyUnknown(now));
+    return undefined;
+  });
+}
+
 /** Feeds the standbys in `slaves` until this server is promoted, or the configuration changes. */
 export async function relay(deps: ArchiverDeps, cluster: Cluster, config: SeenFile): Promise<Stop> {
-  const archivedir = await findOwnArchive(deps, cluster);
-  if (archivedir === undefined) {
-    deps.log.error('relay is on, but the archivedir of this host is not known (standby_ini)');
-    return 'in-recovery';
-  }
+  const archive = await lookForOwnArchive(deps, cluster);
+  if (archive.kind !== 'known') return awaitOwnArchive(deps, cluster, config, archive);
+  const { archivedir } = archive;
   const end = new AbortController();
   const stop = AbortSignal.any([end.signal, deps.signal]);
   // Every lane listens. Node warns of more than ten listeners.

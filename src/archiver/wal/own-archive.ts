@@ -11,18 +11,33 @@ export function standbyIni({ settings, iniFile }: ArchiverDeps): string | undefi
   return iniFile === undefined ? undefined : join(dirname(iniFile), 'cmd_standby.ini');
 }
 
-/** The archivedir of this host from its time as a standby; undefined if it never was one of this cluster. */
-export async function findOwnArchive(deps: ArchiverDeps, cluster: Cluster): Promise<string | undefined> {
+/** The archivedir of this host from its time as a standby. */
+export type OwnArchive =
+  | { readonly kind: 'known'; readonly archivedir: string }
+  /** This host never was a standby of this cluster. */
+  | { readonly kind: 'none' }
+  /** It may have been one. */
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+export async function lookForOwnArchive(deps: ArchiverDeps, cluster: Cluster): Promise<OwnArchive> {
   const file = standbyIni(deps);
-  if (file === undefined || !(await exists(file))) return undefined;
   try {
+    if (file === undefined || !(await exists(file))) return { kind: 'none' };
     const { readConfiguration } = await import('../../config/read-file.ts');
     const { standbyReader } = await import('../../config/load-standby.ts');
     const { archivedir } = (await readConfiguration(file, standbyReader)).settings;
     const sentinel = await readSentinel(archivedir);
-    return sentinel?.systemIdentifier === cluster.systemIdentifier ? archivedir : undefined;
+    if (sentinel?.systemIdentifier !== cluster.systemIdentifier) return { kind: 'none' };
+    return { kind: 'known', archivedir };
   } catch (error) {
-    deps.log.debug(`the WAL that this host received as a standby cannot be used: ${messageOf(error)}`);
-    return undefined;
+    const reason = `the WAL that this host received as a standby cannot be used: ${messageOf(error)}`;
+    deps.log.debug(reason);
+    return { kind: 'unknown', reason };
   }
+}
+
+/** Undefined if there is none, or it cannot be determined. */
+export async function findOwnArchive(deps: ArchiverDeps, cluster: Cluster): Promise<string | undefined> {
+  const archive = await lookForOwnArchive(deps, cluster);
+  return archive.kind === 'known' ? archive.archivedir : undefined;
 }

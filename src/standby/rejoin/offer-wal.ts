@@ -62,8 +62,10 @@ export async function offerWal(
     '--times',
     '--from0',
     '--files-from=-',
-    // The program of a restricted key takes none, whatever the user's flags ask for.
-    ...(shell.served === undefined ? [] : ['--no-l', '--no-D', '--no-H', '--no-inplace', '--no-append']),
+    // Only a whole file gets its name, whatever the user's flags ask for: those of a killed run are kept later.
+    ...['--no-inplace', '--no-append', '--no-partial'],
+    // The program of a restricted key takes none.
+    ...(shell.served === undefined ? [] : ['--no-l', '--no-D', '--no-H']),
     `${walDirectory}/`,
     `${remotePath(shell, program, directoryOfRun)}/`,
   ];

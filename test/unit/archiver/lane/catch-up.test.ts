@@ -16,7 +16,9 @@ import {
   takeHoldings,
 } from '../../../../src/archiver/lane/catch-up.ts';
 import type { Lane } from '../../../../src/archiver/lane/lane.ts';
+import { describeLack } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
+import { lookForOwnArchive } from '../../../../src/archiver/wal/own-archive.ts';
 import { parseHistory } from '../../../../src/postgres/history.ts';
 import { nameOf } from '../../../../src/postgres/lsn.ts';
 import { historyName } from '../../../../src/postgres/wal-name.ts';
@@ -45,6 +47,7 @@ function catchUp(changes: Partial<CatchUp> = {}): CatchUp {
     missedBefore: new Set(),
     gap: [],
     conflicts: new Map(),
+    unread: new Map(),
     ...changes,
   };
 }
@@ -240,6 +243,60 @@ describe('a batch', () => {
     writeFileSync(join(directory, name.text), Buffer.alloc(layout.segmentSize));
     expect(await next()).toBeUndefined();
     expect(run.missing).toEqual([name]);
+  });
+});
+
+describe('WAL that was not found where not everything can be read', () => {
+  const [name = nameOf(1, 3, layout)] = names;
+
+  async function searched(changes: Partial<CatchUp>) {
+    const root = temporaryDirectory();
+    const directory = join(root, 'pg_wal');
+    mkdirSync(directory);
+    const pending = [{ name, isOptional: false }];
+    const run = catchUp({
+      directories: [directory],
+      pending,
+      missedBefore: new Set([name.text]),
+      ...changes,
+    });
+    // It is there, and reading it fails, as on a bad block.
+    if (changes.unseenArchive === undefined) mkdirSync(join(directory, name.text));
+    const deps = { settings: { pgdata: root } } as ArchiverDeps;
+    const next = () => nextCatchUpBatch(deps, { queue: '/q' } as Lane, run, { files: 9, bytes: 9e9 });
+    expect(await next()).toBeUndefined();
+    expect(endPass(run)).toEqual({ kind: 'caught-up' });
+    return lackOf(run);
+  }
+
+  test.each([
+    ['its own file', {}, 'EISDIR'],
+    ['the archive of this host', { unseenArchive: 'cannot read "/etc/x.ini"' }, 'cannot read "/etc/x.ini"'],
+  ])('is not said to exist nowhere: %s', async (_, changes, reason) => {
+    const lack = await searched(changes);
+    expect(lack.missing).toEqual([{ first: name.text, last: name.text }]);
+    const [sentence] = describeLack(lack);
+    expect(sentence).toContain(reason);
+    expect(sentence).toContain('were not found here');
+    expect(sentence).not.toContain('exist nowhere');
+  });
+
+  test('an archive of which nothing is known is no lack where nothing is missing', () => {
+    expect(lackOf(catchUp({ unseenArchive: 'cannot read' }))).toEqual({ missing: [], conflicts: [] });
+  });
+});
+
+describe('the archive that this host had as a standby', () => {
+  const look = (iniFile: string) => {
+    const deps = { settings: {}, iniFile, log: { debug: () => undefined } } as unknown as ArchiverDeps;
+    return lookForOwnArchive(deps, { systemIdentifier: '42', timeline: 1, isInRecovery: false });
+  };
+
+  test('is none where there is no cmd_standby.ini, and unknown where that cannot be understood', async () => {
+    const root = temporaryDirectory();
+    expect(await look(join(root, 'cmd_archiver.ini'))).toEqual({ kind: 'none' });
+    writeFileSync(join(root, 'cmd_standby.ini'), '[DEFAULT]\narchivdir: /a\n');
+    expect(await look(join(root, 'cmd_archiver.ini'))).toMatchObject({ kind: 'unknown' });
   });
 });
 

@@ -200,6 +200,17 @@ describe('a process that was killed', () => {
     expect(after.events.map(({ kind }) => kind)).toEqual(['damaged']);
   });
 
+  test('or a state of the lane that is not understood is refused, and the deliveries are shown all the same', async () => {
+    const { lane, deliver, read } = stage();
+    await deliver(numbers(1, 3));
+    const { stateFile } = lane();
+    writeFileSync(stateFile, '{"health": "strange"}');
+    expect(await read()).toMatchObject({
+      delivered: [{ segments: 3 }],
+      refused: [{ file: stateFile, line: 1, reason: expect.stringContaining('health') as string }],
+    });
+  });
+
   test.each([
     ['of another program', '{"at":"2026-11-28T10:00:00.000Z","kind":"money","host":"h","user":"u"}'],
     ['with a range that runs backwards', rangeLine(segment(5), segment(4))],

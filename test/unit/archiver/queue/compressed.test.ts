@@ -12,7 +12,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ArchiverDeps } from '../../../../src/archiver/deps.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
@@ -27,10 +27,12 @@ import {
   measureQueue,
   removeFromQueue,
 } from '../../../../src/archiver/queue/queue.ts';
+import { readCluster } from '../../../../src/archiver/wal/cluster.ts';
 import type { WalFile } from '../../../../src/archiver/wal/wal-file.ts';
 import { runCommand } from '../../../../src/system/command.ts';
 import { textLog } from '../../../../src/system/log.ts';
 import { buildWal } from '../../../harness/wal.ts';
+import { controlIn } from '../../postgres/fixtures/changed-control.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 import { walFile, walName } from '../wal-fixture.ts';
 
@@ -327,6 +329,31 @@ describe('a damaged frame of a segment that pg_wal still has', () => {
     const { frame, take, expectReplaced } = await queuedFor(['s1', 's2', 's3', 's4', 's5', 's6']);
     truncateSync(frame, 1000);
     expectReplaced(await take());
+  });
+
+  test('is not replaced in recovery, where the segment in pg_wal may be half received', async () => {
+    const { frame, take, root, layout } = await queuedFor(['s1']);
+    writeFileSync(join(root, 'pgdata', 'global', 'pg_control'), controlIn('in-archive-recovery'));
+    const { systemIdentifier } = await readCluster(join(root, 'pgdata'));
+    writeFileSync(layout.systemIdentifier, systemIdentifier);
+    const half = buildWal({ name: first, systemIdentifier: BigInt(systemIdentifier), version: '18' });
+    writeFileSync(join(root, 'pgdata', 'pg_wal', first), half.fill(0, half.length / 2));
+    truncateSync(frame, 1000);
+    const [stuck] = await take();
+    if (stuck?.kind !== 'stuck') throw new Error('not stuck');
+    expect(stuck.trouble).toMatchObject({ kind: 'damaged' });
+    expect(stuck.trouble.reason).toContain('this server is in recovery');
+    expect(readdirSync(dirname(frame))).toEqual([basename(frame)]);
+  });
+
+  test('is said to be gone only if it is: not for a full disk', async () => {
+    const { frame, take, layout } = await queuedFor(['s1']);
+    truncateSync(frame, 1000);
+    writeFileSync(layout.unpacked, 'no directory');
+    const [stuck] = await take();
+    if (stuck?.kind !== 'stuck') throw new Error('not stuck');
+    expect(stuck.trouble.reason).toMatch(/cannot be taken from pg_wal again: E/);
+    expect(stuck.trouble.reason).not.toContain('does not have');
   });
 
   test('is left alone if it turns out to be whole', async () => {

@@ -16,7 +16,7 @@ import { controlIn } from '../../postgres/fixtures/changed-control.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
 /** A standby that relays to another one, which hangs. */
-async function startRelay(abandoned?: object, isControlGone = false) {
+async function startRelay(abandoned?: object, isControlGone = false, archivedir = 'archive') {
   const root = temporaryDirectory();
   const at = (...names: string[]) => join(root, ...names);
   for (const name of ['pgdata/global', 'archive', 'queues/.archiver'])
@@ -26,7 +26,7 @@ async function startRelay(abandoned?: object, isControlGone = false) {
   const cluster = await readCluster(at('pgdata'));
   if (isControlGone) rmSync(controlFile);
   writeFileSync(at('archive', '.pitrtools'), `system_identifier: ${cluster.systemIdentifier}\nstandby: b\n`);
-  const standbyIni = `[DEFAULT]\nmaster_public_ip: a\npgdata: ${at('pgdata')}\narchivedir: ${at('archive')}\n`;
+  const standbyIni = `[DEFAULT]\nmaster_public_ip: a\npgdata: ${at('pgdata')}\narchivedir: ${at(archivedir)}\n`;
   writeFileSync(at('cmd_standby.ini'), standbyIni);
   if (abandoned !== undefined) {
     const state = JSON.stringify({ health: 'abandoned', abandoned });
@@ -46,6 +46,7 @@ async function startRelay(abandoned?: object, isControlGone = false) {
     rsync_flags: [],
   };
   const silent = () => undefined;
+  const errors: string[] = [];
   let connections = 0;
   const deps = {
     settings: {
@@ -69,7 +70,7 @@ async function startRelay(abandoned?: object, isControlGone = false) {
     pause: (ms: number) => new Promise((resolve) => setTimeout(resolve, ms)),
     signal: end.signal,
     run: runCommand,
-    log: { debug: silent, notice: silent, warning: silent, error: silent },
+    log: { debug: silent, notice: silent, warning: silent, error: (message: string) => errors.push(message) },
     withRemoteShell: () => {
       connections += 1;
       return new Promise(() => undefined);
@@ -83,7 +84,12 @@ async function startRelay(abandoned?: object, isControlGone = false) {
   const promote = () => {
     writeFileSync(controlFile, controlIn('in-production'));
   };
-  return { ended, promote, connections: () => connections, stateFile: at('queues', '.archiver', 'c.json') };
+  /** From now on the INI file of the standby names this archive. */
+  const nameArchive = (name: string) => {
+    writeFileSync(at('cmd_standby.ini'), standbyIni.replace(at(archivedir), at(name)));
+  };
+  const stateFile = at('queues', '.archiver', 'c.json');
+  return { ended, promote, nameArchive, errors, connections: () => connections, stateFile };
 }
 
 test('at a promotion, the others do not wait for a standby that hangs', { timeout: 60_000 }, async () => {
@@ -104,6 +110,15 @@ test('an error of this host is noted as the trouble of the standby that gets not
   const state: unknown = JSON.parse(readFileSync(stateFile, 'utf8'));
   expect(state).toMatchObject({ health: 'failed' });
   expect(JSON.stringify(state)).toContain('pg_control');
+});
+
+test('without a known archive it waits, says so once, and notes it for each standby', async () => {
+  const { ended, errors, stateFile, nameArchive } = await startRelay(undefined, false, 'elsewhere');
+  await eventually(() => existsSync(stateFile), { what: 'the state' });
+  expect(JSON.parse(readFileSync(stateFile, 'utf8'))).toMatchObject({ health: 'misconfigured' });
+  nameArchive('archive');
+  expect(await ended).toBe('in-recovery');
+  expect(errors).toEqual([expect.stringContaining('the archivedir of this host is not known')]);
 });
 
 test('a new file of which the standby holds another one is remembered, and those behind it are sent', async () => {

@@ -1,7 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { StandbyDeps } from '../../../../src/standby/deps.ts';
+import type { Host } from '../../../../src/standby/follow/host.ts';
+import { offerWal } from '../../../../src/standby/rejoin/offer-wal.ts';
 import type { Unsent } from '../../../../src/standby/rejoin/unsent.ts';
+import type { DataDirectory } from '../../../../src/standby/server/data-directory.ts';
 import { runCommand } from '../../../../src/system/command.ts';
 import { storeScript } from '../../../../src/verbs/scripts/offer.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
@@ -66,4 +70,37 @@ describe('WAL that a former primary offers', () => {
     expect(await again.store(shared)).toEqual([`present ${segment(4)}`]);
     expect(readdirSync(again.archive)).toEqual([segment(4)]);
   });
+});
+
+test('a transfer that is killed leaves no half file under its name, whatever rsync_flags say', async () => {
+  const root = temporaryDirectory();
+  const walDirectory = join(root, 'pg_wal');
+  const [target, name] = [join(root, 'there'), segment(4)];
+  for (const directory of [walDirectory, target]) mkdirSync(directory);
+  writeFileSync(join(walDirectory, name), Buffer.alloc(4 * 1024 * 1024, 'x'));
+  const run: typeof runCommand = ({ program, args }, options) => {
+    // To a directory here, and slowly.
+    const local = [...args.slice(0, -1), '--bwlimit=500', `${target}/`];
+    return runCommand({ program, args: local }, { ...options, limitMs: 1500 });
+  };
+  const deps = {
+    settings: {
+      rsync: { program: 'rsync', args: [] },
+      rsync_flags: ['-P', '--inplace'],
+      includepath: [],
+      ssh_timeout: 9,
+    },
+    hostName: 'a',
+    nonce: () => '1',
+    run,
+  } as unknown as StandbyDeps;
+  const shell = {
+    target: { host: 'h', user: 'u', what: 'h' },
+    rsyncShell: 'ssh',
+    run: () => Promise.resolve({ kind: 'done', status: 0, lines: [] }),
+  };
+  const host = { shell, facts: { settings: { walSegmentSize: 16 } } } as unknown as Host;
+  const here = { pgdata: root, capabilities: { walDirName: 'pg_wal' } } as DataDirectory;
+  await expect(offerWal(deps, here, host, '/archive', [shared])).rejects.toThrow('cannot offer WAL');
+  expect(readdirSync(target).filter((file) => !file.startsWith('.'))).toEqual([]);
 });
