@@ -196,6 +196,8 @@ function factsAt({ since, before, value }: At) {
     canGrantAdminFunctions: since('9.6'),
     /** Whether a transaction has ended. "System Information Functions" */
     transactionStatusFunction: value(undefined, ['10', 'txid_status']),
+    /** `pg_class.relpersistence`; before, `relistemp`. System Catalogs, "pg_class" */
+    hasRelationPersistence: since('9.1'),
 
     // -- standby --
     /** The server waits for WAL by itself; before, a `restore_command` must (`pg_standby`). "Log-Shipping Standby Servers" */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { messageOf, PitrError, refusal, usageError } from '../../errors.ts';
+import { append } from '../../lists.ts';
 import { ensureDirectory, exists } from '../../system/durable.ts';
 import { quoted } from '../../system/printable.ts';
 import { noiseHint } from '../../system/ssh.ts';
@@ -199,7 +200,7 @@ export async function initialize(deps: ArchiverDeps, plant?: string): Promise<vo
   report(`NOTICE: Your slaves are: ${printList(names)}`);
   await warnOfUntestedRelease(deps);
   await mentionLeftoverQueues(deps);
-  if (!cluster.isInRecovery) left.push(...(await sortUnsorted(deps, lanes, cluster)));
+  if (!cluster.isInRecovery) append(left, await sortUnsorted(deps, lanes, cluster));
   for (const problem of left) deps.log.error(problem);
   if (cluster.isInRecovery) {
     deps.log.warning('this server is in recovery: it ships no WAL of its own before it is promoted');

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import { messageOf, PitrError } from '../../errors.ts';
+import { append } from '../../lists.ts';
 import { formatLsn, parseLsn } from '../../postgres/lsn.ts';
 import type { WalName } from '../../postgres/wal-name.ts';
 import { readIfExists, systemErrorCode, writeDurably } from '../../system/durable.ts';
@@ -399,7 +400,7 @@ export function endPass(catchUp: CatchUp): PassEnd {
     catchUp.waits += 1;
     return { kind: 'wait' };
   }
-  gap.push(...missing);
+  append(gap, missing);
   if (incompleteFrom === undefined) return { kind: 'caught-up' };
   catchUp.from = incompleteFrom;
   catchUp.missedBefore = new Set();

@@ -6,6 +6,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, PitrError, refusal } from '../../errors.ts';
+import { append } from '../../lists.ts';
 import { fileNameOf } from '../../postgres/queued-name.ts';
 import { type WalName, walNamesAmong } from '../../postgres/wal-name.ts';
 import { exists, fsyncPath, readIfExists, systemErrorCode } from '../../system/durable.ts';
@@ -155,7 +156,7 @@ export async function takeQueues(
   cluster: Cluster,
 ): Promise<readonly string[]> {
   const checked: Queued[] = [];
-  for (const lane of lanes) checked.push(...(await checkQueue(deps, lane, cluster)));
+  for (const lane of lanes) append(checked, await checkQueue(deps, lane, cluster));
   const bad = checked.filter(({ problem }) => problem !== undefined);
   if (bad.length > 0 && bad.length === checked.length)
     throw refusal(

@@ -1,4 +1,5 @@
 import { messageOf } from '../../errors.ts';
+import { smallestOf } from '../../lists.ts';
 import { capabilitiesOf } from '../../postgres/capabilities.ts';
 import { describeLeft, type LeftTimeline } from '../../postgres/left-timeline.ts';
 import { formatLsn, segmentNumber } from '../../postgres/lsn.ts';
@@ -140,7 +141,7 @@ export async function listWal(deps: StandbyDeps): Promise<number> {
   const { histories, layout, segments } = contents;
   const own =
     typeof directory === 'string'
-      ? Math.min(...segments.map(({ name }) => name.timeline), ...histories.keys())
+      ? smallestOf([...segments.map(({ name }) => name.timeline), ...histories.keys()])
       : firstSegment(directory, contents.layout).timeline;
   const path = pathTo(latestTimeline(Number.isFinite(own) ? own : 1, histories), histories, layout);
   if (segments.length === 0) deps.report('There is no segment.');

@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { append } from '../../lists.ts';
 import {
   firstLsnOf,
   formatLsn,
@@ -78,7 +79,10 @@ async function listAsideWal(archivedir: string): Promise<readonly string[]> {
     const found: readonly WalName[] = walNamesAmong(
       await readdir(join(archivedir, directory)).catch(() => []),
     );
-    names.push(...found.filter(({ kind }) => kind === 'segment').map(({ text }) => text));
+    append(
+      names,
+      found.filter(({ kind }) => kind === 'segment').map(({ text }) => text),
+    );
   }
   return names.sort().slice(-mostAside);
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
+import { largestOf } from '../../lists.ts';
 import {
   firstLsnOf,
   formatLsn,
@@ -63,7 +64,7 @@ const mostShown = 5;
 /** The places in the WAL, from `from` to the last archived segment, for which no timeline of the path has a segment. */
 function findGaps({ segments, from, inPgWal, layout, path }: ReplayFacts): string[] {
   const places = placesOn(path, [...segments, ...inPgWal.map((name) => ({ name }))], layout);
-  const last = Math.max(...segments.map(({ name }) => segmentNumber(name, layout)));
+  const last = largestOf(segments.map(({ name }) => segmentNumber(name, layout)));
   const missing: string[] = [];
   for (let number = segmentNumber(from, layout); number < last && missing.length < mostShown; number++)
     if (!places.has(number)) missing.push(`segment ${nameOnPath(path, number, layout)} is missing`);

@@ -9,6 +9,7 @@ import { settingLine, settingValue } from '../../postgres/quoting.ts';
 import { exists } from '../../system/durable.ts';
 import { mkdir, removeFile, symlink, writePrivately } from '../../system/files.ts';
 import { readPostmaster } from '../../system/postmaster.ts';
+import { listWal } from '../archive/contents.ts';
 import { requireArchive } from '../archive/own-archive.ts';
 import { readReplayFacts } from '../archive/replay-check.ts';
 import type { StandbyDeps } from '../deps.ts';
@@ -158,11 +159,14 @@ async function linkTablespaces({ tablespaces }: Origin, place: DrillPlace): Prom
   }
 }
 
-/** WAL that the archive does not have, such as what was streamed. */
-async function copyWal(
+/**
+ * WAL that the archive does not have, such as what was streamed. The history of a timeline is streamed as well: without it the
+ * copy would remain on the timeline before, and end there.
+ */
+export async function copyWal(
   deps: StandbyDeps,
-  { server, directory, archive: { directory: archivedir } }: Origin,
-  place: DrillPlace,
+  { server, directory, archive: { directory: archivedir } }: Pick<Origin, 'server' | 'directory' | 'archive'>,
+  place: Pick<DrillPlace, 'pgdata'>,
   isHurried: boolean,
 ): Promise<void> {
   const { walDirName } = server.capabilities;
@@ -173,7 +177,8 @@ async function copyWal(
   const root = join(server.pgdata, walDirName);
   const target = join(place.pgdata, walDirName);
   await mkdir(join(target, 'archive_status'), { recursive: true, mode: 0o700 });
-  const files = wal.inPgWal.map(({ text }) => text).filter((text) => !archived.has(text));
+  const histories = (await listWal(root)).filter(({ kind }) => kind === 'history');
+  const files = [...wal.inPgWal, ...histories].map(({ text }) => text).filter((text) => !archived.has(text));
   const tree = { root, files, directories: [], bytes: files.length * wal.layout.segmentSize };
   const limitMs = deps.settings.drill_time * 1000;
   await copyTree(deps, tree, target, { mayVanish: true, isHurried, limitMs });

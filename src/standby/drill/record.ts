@@ -52,7 +52,10 @@ const reportFields = {
     primaryLsn: is.optional(is.text),
     /** The part of it that the copy does not have. */
     bytes: is.optional(is.number),
-    /** Between the last commit in the copy and that moment; 0 if nothing is missing. */
+    /**
+     * Between the last commit in the copy, by the primary's clock, and that moment, by the clock here: what is missing was
+     * committed in that time, if anything was. 0 if nothing is missing; not set if the clocks contradict each other.
+     */
     seconds: is.optional(is.number),
   }),
   /** The estimate of diskBytes before the copy. */

@@ -1,5 +1,5 @@
 /** The space that a drill may take, and what it must leave to the standby. */
-import { lstat, readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sizeText } from '../../amounts.ts';
 import { PitrError, refusal } from '../../errors.ts';
@@ -34,10 +34,40 @@ export async function sharesBlocks({ pgdata, run }: { readonly pgdata: string; r
   return clones(join(pgdata, 'PG_VERSION'), join(run, 'probe'));
 }
 
+/** Magic numbers of file systems on which no file shares blocks with another one: ext2 to ext4, and tmpfs. */
+const neverShare = new Set([0xef53, 0x01021994]);
+
+/** Whether the same may be so of a directory that need not exist yet. Writes nothing, so that it cannot know. */
+export async function mayShareBlocks(directory: string): Promise<boolean> {
+  return !neverShare.has((await statfs(await nearestExisting(directory))).type);
+}
+
+/**
+ * Like requireRoom, before a directory exists: what would fit only on a file system that shares blocks is no more than a doubt.
+ *
+ * @param least the part that takes space in any case
+ * @returns the doubt
+ */
+export async function roomInDoubt(
+  deps: Pick<StandbyDeps, 'settings'>,
+  place: DrillPlace,
+  needed: number,
+  least: number,
+): Promise<PitrError | undefined> {
+  await requireRoom(deps, place, least);
+  try {
+    await requireRoom(deps, place, needed);
+    return undefined;
+  } catch (error) {
+    if (error instanceof PitrError) return error;
+    throw error;
+  }
+}
+
 const statBlockBytes = 512;
 
 /** The space that a directory takes; what is removed meanwhile does not count. */
-export async function bytesIn(directory: string): Promise<number> {
+async function bytesIn(directory: string): Promise<number> {
   let bytes = 0;
   for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
     const path = join(directory, entry.name);
@@ -45,6 +75,14 @@ export async function bytesIn(directory: string): Promise<number> {
     else bytes += ((await lstat(path).catch(() => undefined))?.blocks ?? 0) * statBlockBytes;
   }
   return bytes;
+}
+
+/**
+ * The system counts shared blocks in each file. At least so much is taken: a block that recovery writes is shared no longer, which
+ * nothing shows.
+ */
+export async function bytesTaken(directory: string, sharedBytes: number): Promise<number> {
+  return Math.max(0, (await bytesIn(directory)) - sharedBytes);
 }
 
 /** The directories of the standby that lie on the file system of the drill: only there can the drill take its space. */

@@ -16,7 +16,8 @@ function rpoLine({ rpo }: DrillReport): string {
     return `RPO: ${unknown} (${why}); ${commit}`;
   }
   if (rpo.bytes === 0) return `RPO: nothing of the primary's WAL is missing; ${commit}`;
-  const time = rpo.seconds === undefined ? '' : `, of ${durationText(rpo.seconds)}`;
+  // An idle primary writes WAL as well, long after its last commit.
+  const time = rpo.seconds === undefined ? '' : `, of the last ${durationText(rpo.seconds)} at most`;
   return `RPO: ${sizeText(rpo.bytes)} of the primary's WAL are missing${time}; ${commit}`;
 }
 

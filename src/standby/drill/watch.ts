@@ -9,7 +9,7 @@ import { readRecord } from '../host/backup-record/record.ts';
 import type { Origin } from './origin.ts';
 import type { DrillPlace } from './place.ts';
 import { lowerSessions } from './politeness.ts';
-import { bytesIn, findNoRoom, sharedDirectories } from './room.ts';
+import { bytesTaken, findNoRoom, sharedDirectories } from './room.ts';
 
 const everyMs = 1_000;
 /** The contents of a large copy take a while to be counted: so many times as long it is left alone after that. */
@@ -21,6 +21,8 @@ const mayHoldMs = 10_000;
 export interface Watched {
   /** The most bytes that the copy was seen to take. */
   bytes: number;
+  /** The size of those of its files that share their blocks with the standby's: they take no space, though the system counts it. */
+  sharedBytes: number;
   /** The drill itself holds the lock of the actions, to stop the standby or to start it again. */
   isActing: boolean;
 }
@@ -58,13 +60,20 @@ function lockLook({ deps, seen }: Watching): () => Promise<PitrError | undefined
   };
 }
 
-function sizeLook({ deps, place, seen }: Watching): () => Promise<PitrError | undefined> {
+/** @returns a look at the size of the copy, which is taken now and then */
+export function sizeLook({
+  deps,
+  place,
+  seen,
+}: Pick<Watching, 'place' | 'seen'> & {
+  readonly deps: Pick<StandbyDeps, 'settings' | 'monotonicMs'>;
+}): () => Promise<PitrError | undefined> {
   const { drill_limit: limit } = deps.settings;
   let nextMs = deps.monotonicMs() + leastPauseMs;
   return async () => {
     const beganMs = deps.monotonicMs();
     if (beganMs < nextMs) return undefined;
-    const bytes = await bytesIn(place.run);
+    const bytes = await bytesTaken(place.run, seen.sharedBytes);
     seen.bytes = Math.max(seen.bytes, bytes);
     const endMs = deps.monotonicMs();
     nextMs = endMs + Math.max(leastPauseMs, countPauses * (endMs - beganMs));
@@ -153,7 +162,7 @@ export async function watched<T>(
   };
   deps.signal.addEventListener('abort', onSignal, { once: true });
   if (deps.signal.aborted) onSignal();
-  const seen = { bytes: 0, isActing: false };
+  const seen = { bytes: 0, sharedBytes: 0, isActing: false };
   const own = { ...deps, ...systemClock(done.signal) };
   const watching = watch({ deps: own, origin, place, seen }, end).catch((error: unknown) => {
     // Only the end of the drill ends a pause here; a look that fails must not be taken for a good one.

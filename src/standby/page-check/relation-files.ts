@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { append } from '../../lists.ts';
 import { systemErrorCode } from '../../system/durable.ts';
 import { isServersName } from '../host/tablespaces.ts';
 import { readCapabilities, readControlFile } from '../server/data-directory.ts';
@@ -40,7 +41,10 @@ async function relationDirectories(pgdata: string): Promise<readonly string[]> {
   const directories = ['global'];
   const addDatabases = async (parent: string): Promise<void> => {
     const databases = (await list(join(pgdata, parent))).filter((name) => /^\d+$/.test(name));
-    directories.push(...databases.map((name) => join(parent, name)));
+    append(
+      directories,
+      databases.map((name) => join(parent, name)),
+    );
   };
   await addDatabases('base');
   const capabilities = await readCapabilities(pgdata);

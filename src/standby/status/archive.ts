@@ -1,6 +1,7 @@
 /** The contents of archivedir by its names: a look must not read a thousand files. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { largestOf } from '../../lists.ts';
 import type { ControlFile } from '../../postgres/control-file.ts';
 import { firstLsnOf, nameOf, segmentNumber, type WalLayout } from '../../postgres/lsn.ts';
 import { isOnPath, placesOn, type TimelinePath } from '../../postgres/timelines.ts';
@@ -65,7 +66,7 @@ async function fillsInPgWal(
   const { directory, archive, layout, from } = place;
   const { pgdata, capabilities, control } = directory;
   if (control === undefined) return [];
-  const last = Math.max(...held.keys());
+  const last = largestOf(held.keys());
   const walDirectory = join(pgdata, capabilities.walDirName);
   const wanted = onPath(await listWal(walDirectory), place).filter((name) => {
     const number = segmentNumber(name, layout);

@@ -56,6 +56,7 @@ test('the table shows the capabilities of each release', () => {
       "hasReadAllSettingsRole": "8.4: false, 10: true",
       "hasReadAllStatsRole": "8.4: false, 10: true",
       "hasRecoveryMinApplyDelay": "8.4: false, 9.4: true",
+      "hasRelationPersistence": "8.4: false, 9.1: true",
       "hasReplayLag": "8.4: false, 10: true",
       "hasReplicationRoles": "8.4: false, 9.1: true",
       "hasReplicationSlots": "8.4: false, 9.4: true",

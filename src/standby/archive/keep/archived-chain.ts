@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { largestOf, smallestOf } from '../../../lists.ts';
 import { ancestorsIn } from '../../../postgres/history.ts';
 import {
   firstLsnOf,
@@ -33,12 +34,12 @@ export function presentTimeline(
   inPgWal: readonly WalName[],
   histories: Histories,
 ): number {
-  const base = Math.max(...known);
+  const base = largestOf(known);
   const later = inPgWal
     .filter((name) => name.kind === 'segment')
     .map(({ timeline }) => timeline)
     .filter((timeline) => timeline > base && ancestorsIn(histories.get(timeline) ?? []).has(base));
-  return Math.max(base, ...later);
+  return largestOf([base, ...later]);
 }
 
 /** Reads the history files here; undefined while pg_control cannot be read. */
@@ -99,7 +100,7 @@ export async function heldFrom(walDirectory: string, from: bigint, layout: WalLa
   const numbers = (await listWal(walDirectory))
     .filter((name) => name.kind === 'segment')
     .map((name) => segmentNumber(name, layout));
-  const oldest = Math.min(...numbers);
+  const oldest = smallestOf(numbers);
   return numbers.length === 0 || oldest <= numberOf(from, layout) ? from : startOf(oldest, layout);
 }
 

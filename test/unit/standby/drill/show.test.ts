@@ -23,3 +23,9 @@ test('a drill that failed before it opened its copy does not say that the primar
   );
   expect(rpoOf({ primaryLsn: '0/5000000', bytes: 0, seconds: 0 })).toContain('nothing of the primary');
 });
+
+test('the time since the last commit is not said to be lost', () => {
+  expect(rpoOf({ primaryLsn: '0/5000060', bytes: 96, seconds: 7200 })).toContain(
+    'are missing, of the last 2 h 0 min at most;',
+  );
+});

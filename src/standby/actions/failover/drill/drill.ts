@@ -31,7 +31,7 @@ import {
 } from '../../../drill/place.ts';
 import { beModest, lowerOwnSession, sharedBuffers } from '../../../drill/politeness.ts';
 import { type DrillReport, isFromBackup, recordDrill } from '../../../drill/record.ts';
-import { bytesIn, requireRoom } from '../../../drill/room.ts';
+import { bytesTaken, requireRoom } from '../../../drill/room.ts';
 import { compareCounts, countRows, type RowCounts } from '../../../drill/row-counts.ts';
 import { describeDrill } from '../../../drill/show.ts';
 import { takeSnapshot } from '../../../drill/snapshot.ts';
@@ -48,7 +48,7 @@ import { observeServer } from '../../../server/server-state.ts';
 import { comesTrue } from '../../../server/wait.ts';
 import { timed } from '../phases.ts';
 import type { Course, Drilling } from './drilling.ts';
-import { neededBytes, sayPlan } from './dry-run.ts';
+import { neededSpace, sayPlan } from './dry-run.ts';
 import { failureOf } from './failure.ts';
 import { reportOf } from './report.ts';
 import { openCopy, type Opened } from './run.ts';
@@ -89,7 +89,7 @@ async function compareRows(
   if (typeof before === 'string') return compareCounts(before, before, before);
   if (!(await hasReplayed(drilling, opened)))
     return compareCounts(before, copy, 'it has not replayed as far as the copy');
-  return compareCounts(before, copy, await countRows(drilling.origin.server, [...before.keys()]));
+  return compareCounts(before, copy, await countRows(drilling.origin.server, before));
 }
 
 /** The checks that need the copy's server. */
@@ -100,7 +100,7 @@ export async function checkOpen(drilling: Drilling, before: RowCounts, opened: O
     course.checks.push(await look());
   };
   // A statement of drill_sql may write: the rows are counted before it runs.
-  const copy = typeof before === 'string' ? before : await countRows(server, [...before.keys()]);
+  const copy = typeof before === 'string' ? before : await countRows(server, before);
   await check(() => checkSqlFile(server));
   await check(() => compareRows(drilling, before, copy, opened));
   await check(() => checkDeeply(server, options.deep));
@@ -175,8 +175,9 @@ interface Copied {
 
 async function makeIt(drilling: Drilling, view: ArchiveView): Promise<Copied> {
   const { deps, origin, place } = drilling;
-  const announced = await neededBytes(drilling);
+  const { bytes: announced, sharedBytes } = await neededSpace(drilling);
   drilling.course.announcedBytes = announced;
+  if (drilling.watched !== undefined) drilling.watched.sharedBytes = sharedBytes;
   await requireRoom(deps, place, announced);
   const rowsBefore = await rowsOfStandby(drilling);
   const there = await copyBy(drilling);
@@ -200,7 +201,7 @@ async function rehearse(drilling: Drilling): Promise<void> {
     course.opened = opened;
     await view.end();
     await timed(deps, course.phases, 'checks', () => checkAll(drilling, rowsBefore, opened));
-    course.diskBytes = await bytesIn(place.run);
+    course.diskBytes = await bytesTaken(place.run, drilling.watched?.sharedBytes ?? 0);
   } finally {
     await view.end().catch((error: unknown) => {
       deps.log.debug(messageOf(error));

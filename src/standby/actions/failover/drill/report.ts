@@ -10,7 +10,7 @@ import { commitTime } from './run.ts';
 /** The form of --json: it changes when a field is removed or changes its meaning. */
 const jsonVersion = 1;
 
-function rpoOf({ opened, primary }: Course): DrillReport['rpo'] {
+export function rpoOf({ opened, primary }: Course): DrillReport['rpo'] {
   const lastCommit = opened === undefined ? undefined : commitTime(opened.replayed);
   const known = primary?.lsn === undefined ? {} : { primaryLsn: primary.lsn };
   const commit = lastCommit === undefined ? {} : { lastCommit };
@@ -20,8 +20,9 @@ function rpoOf({ opened, primary }: Course): DrillReport['rpo'] {
   const bytes = Math.max(0, missing);
   const time = opened?.replayed.time;
   if (bytes === 0) return { ...commit, ...known, bytes, seconds: 0 };
-  const seconds =
-    time === undefined ? {} : { seconds: Math.max(0, primary.atMs / 1000 - Number(time) / 1e6) };
+  const sinceS = time === undefined ? undefined : primary.atMs / 1000 - Number(time) / 1e6;
+  // The commit has the time of the primary's clock: one that is ahead of the clock here shows no time.
+  const seconds = sinceS === undefined || sinceS < 0 ? {} : { seconds: sinceS };
   return { ...commit, ...known, bytes, ...seconds };
 }
 

@@ -49,7 +49,7 @@ test('a row that drill_sql writes in the copy is no difference from the standby'
     options: { deep: false },
   } as unknown as Drilling;
   const opened = { server: copy.server, replayed: { lsn: 0x5000000n } } as Opened;
-  await checkOpen(drilling, new Map([['public.visits', '7']]), opened);
+  await checkOpen(drilling, { before: 700, tables: new Map([['public.visits', '7']]) }, opened);
   expect(visits).toBe(8);
   expect(checks.map(({ name, result }) => `${name}: ${result}`)).toEqual([
     'drill_sql: passed',
