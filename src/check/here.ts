@@ -1,5 +1,6 @@
 /** The same questions to this host as to another one. */
 import { type CommandLine, type RunCommand, succeeded } from '../system/command.ts';
+import { withFoundProgram } from '../system/find-program.ts';
 import type { Verdict } from './check.ts';
 import { judgeLinks, linksScript } from './links.ts';
 
@@ -16,7 +17,13 @@ export async function linksHere(run: RunCommand, name: string, path: string): Pr
 }
 
 /** The first line with which rsync here says its version; empty if it does not. */
-export async function askRsync(run: RunCommand, rsync: CommandLine): Promise<string> {
-  const [line = ''] = await linesOf(run, { ...rsync, args: [...rsync.args, '--version'] });
+export async function askRsync(
+  run: RunCommand,
+  rsync: CommandLine,
+  includePath: readonly string[],
+): Promise<string> {
+  // As every copy finds it.
+  const { program, args } = await withFoundProgram(rsync, includePath);
+  const [line = ''] = await linesOf(run, { program, args: [...args, '--version'] });
   return line;
 }

@@ -286,7 +286,7 @@ export function parseRequest(given: readonly string[]): Request {
   refuseStraySetupOption(options, seeHelp(usage));
   if (options.primary !== undefined)
     throw usageError('--primary can be used only with --setup', seeHelp(usage));
-  const action = chosenAction(options, patroni?.call);
+  const action = chosenAction(options, patroni?.call());
   const [dryRun, force] = [options.dryRun === true, parseForce(options.force)];
   if (options.force !== undefined && !asksForce(action))
     throw usageError(

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { messageOf } from '../errors.ts';
 import { parseAddress } from '../host-address.ts';
+import { systemErrorCode } from './durable.ts';
 import { checkFields, is } from './json.ts';
 
 /** More than this is no answer of Patroni. */
@@ -43,10 +44,16 @@ async function ask(url: string, limitMs: number): Promise<Response> {
   }
 }
 
+/** Node's words for a certificate of an authority that it does not know: as a rule, the site's own. */
+const unknownAuthority =
+  /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(GET_ISSUER|VERIFY)\w*)$/;
+
 function whySilent(error: unknown, limitMs: number): string {
   if (error instanceof Error && error.name === 'TimeoutError')
     return `no answer within ${Math.round(limitMs / 100) / 10} s`;
-  return messageOf(error);
+  return unknownAuthority.test(systemErrorCode(error) ?? '')
+    ? `${messageOf(error)} (NODE_EXTRA_CA_CERTS must name the file of its authority: doc/patroni.md)`
+    : messageOf(error);
 }
 
 export type Leadership =

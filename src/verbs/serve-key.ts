@@ -2,8 +2,9 @@
  * The program of a restricted key: `--serve` without a value, as sshd starts it for each session. What the client asked for
  * is in SSH_ORIGINAL_COMMAND; it is compared with tables, and no shell ever sees it.
  */
-import { exitCodes } from '../errors.ts';
+import { exitCodes, messageOf, PitrError } from '../errors.ts';
 import { runInPlace, type StartSession, whenRoom } from '../system/command.ts';
+import { systemErrorCode } from '../system/durable.ts';
 import { limitedLines } from '../system/input-lines.ts';
 import { quoted } from '../system/printable.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
@@ -172,6 +173,23 @@ interface Outcome {
   readonly status: number;
 }
 
+/** A check that cannot be made refuses this request alone: the session has others. */
+async function whyRefused(
+  { signal }: KeyInput,
+  { check }: KeyService,
+  name: string,
+  values: Values,
+): Promise<string | undefined> {
+  try {
+    return await check(name, values);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof PitrError) return [error.message, error.detail].filter(Boolean).join(': ');
+    if (systemErrorCode(error) === undefined) throw error;
+    return messageOf(error);
+  }
+}
+
 /** Reads one request and carries it out. `isOwnSession`: its standard input is free for a program. */
 async function carryOut(
   io: KeyInput,
@@ -195,7 +213,7 @@ async function carryOut(
     );
   if (request.kind === 'verb') return { status: await service.verb(request.call, io.write) };
   const { name, values } = request;
-  const wrong = await service.check(name, values);
+  const wrong = await whyRefused(io, service, name, values);
   if (wrong !== undefined) return refuseIt(`${name}: ${wrong}`);
   const program = isOwnSession ? service.program?.(name, values) : undefined;
   if (program !== undefined) return { status: await program };

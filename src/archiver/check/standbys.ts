@@ -117,13 +117,13 @@ function judgePostgres(host: string, status: Survey['status'], ours: string | un
 }
 
 export async function checkVersions(check: ArchiverCheck): Promise<readonly Verdict[]> {
-  const { rsync_version, pgdata, rsync_bin } = check.deps.settings;
+  const { rsync_version, pgdata, rsync_bin, includepath } = check.deps.settings;
   const [ours, here] = await Promise.all([
     readFile(join(pgdata, 'PG_VERSION'), 'utf8').then(
       (text) => text.trim(),
       () => undefined,
     ),
-    askRsync(check.deps.run, rsync_bin),
+    askRsync(check.deps.run, rsync_bin, includepath),
   ]);
   return eachReached(check, ({ facts, archive, program, status }, { lane: { standby } }) => {
     const rsync =

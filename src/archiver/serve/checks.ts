@@ -12,6 +12,7 @@ import { parseSentinel, sentinelName } from '../../system/sentinel.ts';
 import type { DataRequestName, DataValues } from '../../verbs/data-requests.ts';
 import type { ArchiverDeps } from '../deps.ts';
 import { readCluster } from '../wal/cluster.ts';
+import { configurationFiles } from './configuration-files.ts';
 import { type Ground, observeGround, outsideReason, strayLinks } from './ground.ts';
 import { offerReason } from './offer.ts';
 
@@ -60,20 +61,15 @@ function below(root: string, paths: readonly string[]): readonly string[] {
 
 const configurationNames = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf'];
 
-/** Debian keeps them outside of the data directory: the server was started with `-c config_file=…`. */
-async function configurationDirectory(pgdata: string): Promise<string | undefined> {
-  const options = await readFile(join(pgdata, 'postmaster.opts'), 'utf8').catch(() => '');
-  const file = /"config_file=(\/[^"]+)"/.exec(options)?.[1];
-  return file === undefined ? undefined : dirname(file);
-}
-
 async function readable(deps: ArchiverDeps, path: string): Promise<Verdict> {
   const { pgdata } = deps.settings;
   // Behind a symbolic link, `..` leads to another directory than the words say.
-  if (configurationNames.includes(basename(path)) && !path.split('/').includes('..')) {
-    const directory = resolve(dirname(path));
-    if (directory === resolve(pgdata) || directory === (await configurationDirectory(pgdata)))
-      return undefined;
+  if (!path.split('/').includes('..')) {
+    const file = resolve(path);
+    const files = await configurationFiles(pgdata);
+    const directories = [resolve(pgdata), ...files.slice(0, 1).map(dirname)];
+    const isBeside = configurationNames.includes(basename(file)) && directories.includes(dirname(file));
+    if (isBeside || files.includes(file)) return undefined;
   }
   return inside(deps, [path]);
 }

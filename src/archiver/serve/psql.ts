@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { messageOf, PitrError } from '../../errors.ts';
 import { findHelpers, installedHelpersSql } from '../../postgres/backup-sql.ts';
 import { type Capabilities, capabilitiesOf } from '../../postgres/capabilities.ts';
 import { readStatement } from '../../postgres/statements.ts';
@@ -37,7 +38,11 @@ interface Talk {
 }
 
 async function capabilitiesHere(pgdata: string): Promise<Capabilities> {
-  return capabilitiesOf(parseVersion(await readFile(join(pgdata, 'PG_VERSION'), 'utf8')));
+  const path = join(pgdata, 'PG_VERSION');
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new PitrError(`cannot read "${path}"`, { detail: messageOf(error), cause: error });
+  });
+  return capabilitiesOf(parseVersion(text));
 }
 
 /**

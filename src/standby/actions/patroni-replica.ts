@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, PitrError, refusal } from '../../errors.ts';
+import { exitCodes, messageOf, PitrError, refusal } from '../../errors.ts';
 import { addressText, type HostAddress } from '../../host-address.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
 import { logFailure } from '../../system/log.ts';
@@ -46,28 +46,41 @@ function isSame(a: HostAddress, b: HostAddress): boolean {
   return a.host === b.host && (a.port ?? 5432) === (b.port ?? 5432);
 }
 
+function requireSource({ source }: ReplicaCall): HostAddress {
+  if (source !== undefined) return source;
+  throw refusal('the cluster has no leader now, and a base backup is made of a leader', {
+    detail: 'Patroni gave no connection string (no_leader: true).',
+    hint: 'Patroni calls again once there is a leader. Remove no_leader from the section of this method.',
+  });
+}
+
+/** Undefined if no Patroni names one. */
+async function leaderNow({ settings: { patroni_url: urls } }: StandbyDeps): Promise<HostAddress | undefined> {
+  const leader = urls === undefined ? undefined : await findLeader(urls, leaderMs);
+  return leader?.kind === 'leader' ? leader : undefined;
+}
+
 /**
  * The primary is asked to begin and to end the backup; the files may come from a replica that Patroni has chosen
  * (tag clonefrom).
+ *
+ * @param hasLed the source was the leader: another leader takes its place, because it may be dead
  */
-async function aimedAt(deps: StandbyDeps, { source }: ReplicaCall): Promise<StandbyDeps> {
+function aimedAt(
+  deps: StandbyDeps,
+  source: HostAddress,
+  leader: HostAddress | undefined,
+  hasLed: boolean,
+): StandbyDeps {
   const { settings } = deps;
-  if (source === undefined)
-    throw refusal('the cluster has no leader now, and a base backup is made of a leader', {
-      detail: 'Patroni gave no connection string (no_leader: true).',
-      hint: 'Patroni calls again once there is a leader. Remove no_leader from the section of this method.',
-    });
-  const { patroni_url: urls } = settings;
   const { port = 5432 } = source;
-  const leader = urls === undefined ? undefined : await findLeader(urls, leaderMs);
-  if (leader?.kind !== 'leader' || isSame(leader, source) || settings.basebackup_method !== 'rsync')
+  if (leader === undefined || isSame(leader, source) || settings.basebackup_method !== 'rsync')
     return { ...deps, settings: { ...settings, master_public_ip: source.host, port } };
+  const primary = { ...settings, master_public_ip: leader.host, port: leader.port ?? 5432 };
+  if (hasLed) return { ...deps, settings: primary };
   deps.log.notice(`the leader is ${addressText(leader)}; the files are copied from ${addressText(source)}`);
   const copied = { basebackup_source: source.host, basebackup_source_port: port };
-  return {
-    ...deps,
-    settings: { ...settings, master_public_ip: leader.host, port: leader.port, ...copied },
-  };
+  return { ...deps, settings: { ...primary, ...copied } };
 }
 
 /** Only an archive that was never used is marked without the operator: one that lost its sentinel may be unmounted. */
@@ -95,9 +108,19 @@ async function seeWhole({ settings: { pgdata } }: StandbyDeps): Promise<void> {
       );
 }
 
-/** A refusal stays one: the same question would get the same answer. */
-function isFinal({ signal }: StandbyDeps, error: unknown): boolean {
-  return signal.aborted || !(error instanceof PitrError) || error.exitCode !== 1;
+/** Whether another server would be asked next. While none leads, one that was demoted still refuses. */
+async function mayAimElsewhere(asked: StandbyDeps): Promise<boolean> {
+  const { patroni_url: urls, basebackup_method: method, master_public_ip: host, port } = asked.settings;
+  if (urls === undefined || method !== 'rsync') return false;
+  const leader = await leaderNow(asked);
+  return leader === undefined || !isSame(leader, { host, port });
+}
+
+/** A refusal stays one as long as the same server is asked: it would give the same answer. */
+async function isFinal(asked: StandbyDeps, error: unknown): Promise<boolean> {
+  if (asked.signal.aborted || !(error instanceof PitrError)) return true;
+  if (error.exitCode === exitCodes.refused) return !(await mayAimElsewhere(asked));
+  return error.exitCode !== exitCodes.failure;
 }
 
 /** Each attempt continues with what is here. The leader may be another one by then. */
@@ -107,14 +130,18 @@ async function copyPersistently(
   options: BackupOptions,
   { initStandby, baseBackup }: ReplicaActions,
 ): Promise<number> {
+  const source = requireSource(call);
+  let hasLed = false;
   for (let attempt = 1; ; attempt += 1) {
+    const leader = await leaderNow(given);
+    hasLed ||= leader !== undefined && isSame(leader, source);
+    const deps = aimedAt(given, source, leader, hasLed);
     try {
-      const deps = await aimedAt(given, call);
       const isNew = await isNewArchive(deps);
       if (isNew) await initStandby(deps, options);
       return await baseBackup(deps, options);
     } catch (error) {
-      if (isFinal(given, error) || attempt === attempts) throw error;
+      if (attempt === attempts || (await isFinal(deps, error))) throw error;
       logFailure(given.log, error);
       given.log.notice(
         `attempt ${attempt} of ${attempts} has failed (${messageOf(error)}); the next one continues with what is here`,

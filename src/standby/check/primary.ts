@@ -191,10 +191,10 @@ export function checkRoom(check: StandbyCheck): Promise<Verdicts> {
 }
 
 export function checkVersions(check: StandbyCheck): Promise<Verdicts> {
-  const { master_public_ip: host } = check.deps.settings;
+  const { master_public_ip: host, rsync: own, includepath } = check.deps.settings;
   const { run } = check.deps;
   return withHost(check, async ({ rsync, program }) => {
-    const here = await askRsync(run, check.deps.settings.rsync);
+    const here = await askRsync(run, own, includepath);
     const other = judgeOtherProgram(host, program, programVersion());
     // Only a switchover and a rejoin call it there.
     const isThere = /^\d/.test(program);

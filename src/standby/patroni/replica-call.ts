@@ -68,7 +68,8 @@ function callOf(values: ReadonlyMap<string, string>): ReplicaCall {
 export interface SplitCall {
   /** The words that are not Patroni's. */
   readonly argv: readonly string[];
-  readonly call: ReplicaCall;
+  /** Throws a usage error. For `--help`, Patroni's words are not there and not needed. */
+  readonly call: () => ReplicaCall;
 }
 
 /** Undefined for any other call. Words that neither Patroni nor we know are left in `argv`, where they are refused. */
@@ -81,6 +82,5 @@ export function readReplicaCall(argv: readonly string[]): SplitCall | undefined 
     if (keys.includes(key)) values.set(key, value);
     else rest.push(word);
   }
-  // Without Patroni's words, as for --help, there is nothing to read.
-  return { argv: rest, call: callOf(values) };
+  return { argv: rest, call: () => callOf(values) };
 }

@@ -4,10 +4,10 @@ import type { StandbySettings } from '../../config/options-standby.ts';
 import type { Capabilities } from '../../postgres/capabilities.ts';
 import { settingsIn } from '../../postgres/settings-file.ts';
 import { exists, readIfExists } from '../../system/durable.ts';
+import { settingsWithIncluded } from '../../system/included-settings.ts';
 import { shellQuote } from '../../system/shell-quote.ts';
 import { readRecord } from '../host/backup-record/record.ts';
 import { writtenNames } from '../recovery/own-delay.ts';
-import { settingsWithIncluded } from './included-settings.ts';
 import type { Server } from './server.ts';
 
 /** One of the INI file's two sets of configuration files: for the standby, or for a promoted server. */

@@ -236,3 +236,8 @@ describe('the command line of cmd_standby', () => {
 test.each(['-x', 'a b', 'a;b', 'hostb:0', 'hostb:99999', '[x', ''])('--follow=%s is refused', (word) => {
   expect(usageErrorOf('-C', 'f.ini', `--follow=${word}`).exitCode).toBe(exitCodes.usage);
 });
+
+test("--help needs none of Patroni's words", () => {
+  expect(parseRequest(['--patroni-replica', '--help']).kind).toBe('show');
+  expect(usageErrorOf('-C', 'f.ini', '--patroni-replica').message).toContain('needs --datadir');
+});

@@ -1,5 +1,6 @@
 import dns from 'node:dns';
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { askLeadership, findLeader } from '../../../src/system/patroni.ts';
@@ -115,6 +116,35 @@ test('a name with several addresses, as localhost has: what each of them says', 
   expect(JSON.stringify(answer)).toContain(
     `connect ECONNREFUSED 127.0.0.1:${url.port}; connect ECONNREFUSED 127.0.0.2:${url.port}`,
   );
+});
+
+/** Made for this test alone, for 127.0.0.1, by an authority that nobody knows. */
+const unknownCertificate = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgp11U6gze4+Pa+6lk
+NPLPgnsEfiYQsRjMK0dlvdckR02hRANCAATzaRlFDNc7BzNreQXPW4gCYM5Z6Z9E
+hYEUs4LNEV4ZUzDVBlFOzv5SEp9me2XXDv0w7HkBErYTv/K1P984P7Na
+-----END PRIVATE KEY-----`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBkDCCATagAwIBAgIUHSicH5p3Mow8TFkP6j+Qn07jTH0wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEzMDE2NTYxNloYDzIxMjYxMTA2
+MTY1NjE2WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATzaRlFDNc7BzNreQXPW4gCYM5Z6Z9EhYEUs4LNEV4ZUzDVBlFOzv5S
+Ep9me2XXDv0w7HkBErYTv/K1P984P7Nao2QwYjAdBgNVHQ4EFgQUCskKwiSg04gb
+D5bvoIEnIDeH9OkwHwYDVR0jBBgwFoAUCskKwiSg04gbD5bvoIEnIDeH9OkwDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
+IQCjd2RdCkQL1ZH4chN5o5bah1vii2wGmYZPLqJOzS6DhAIgMl7VbiAXaoD8cgIa
+zLnigHeGmGtC2CtVwoSLItiZNGQ=
+-----END CERTIFICATE-----`,
+};
+
+test('a certificate of an authority that Node does not know: how to name it', async () => {
+  const server = createSecureServer(unknownCertificate, (_, response) => response.end('{}'));
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  expect(JSON.stringify(await askLeadership(url, cluster, long))).toContain('NODE_EXTRA_CA_CERTS');
+  expect(JSON.stringify(await findLeader([url], long))).toContain('NODE_EXTRA_CA_CERTS');
 });
 
 const members = (...list: readonly object[]) => [200, JSON.stringify({ members: list })] as const;

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
+import { PitrError } from '../../../src/errors.ts';
 import { runCommand, startSession, whenRoom } from '../../../src/system/command.ts';
 import { inputLines, limitedLines } from '../../../src/system/input-lines.ts';
 import type { ProgramDeps } from '../../../src/system/program-deps.ts';
@@ -82,6 +83,35 @@ describe('the program of a restricted key', () => {
     const served = { ...service.served, roles: true };
     expect(await serveKey({ ...keyFor(original, [], client), input }, { ...service, served, verb })).toBe(0);
     expect(names).toEqual(['status']);
+  });
+
+  test.each([
+    [new PitrError('the configuration file cannot be used:\n/x.ini:1: no', { detail: 'more' })],
+    [Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })],
+  ])('refuses one request alone if it cannot be checked: %s', async (error) => {
+    const client = new PassThrough();
+    let answers = '';
+    client.on('data', (chunk: Buffer) => {
+      answers += chunk.toString();
+    });
+    const scripts = {
+      bad: { arguments: {}, script: () => 'echo no' },
+      fine: { arguments: {}, script: () => 'echo yes' },
+    };
+    const check: KeyService['check'] = (name) =>
+      name === 'bad' ? Promise.reject(error) : Promise.resolve(undefined);
+    expect(await serveKey(keyFor('sh', session('bad', 'fine'), client), { ...service, scripts, check })).toBe(
+      0,
+    );
+    expect(answers).toMatch(/refused: bad: .*(config|EACCES)/);
+    expect(answers.split('\n')).toContain('yes');
+    expect(answers.split('\n')).not.toContain('no');
+    const bug = serveKey(keyFor('bad', [], client), {
+      ...service,
+      scripts,
+      check: () => Promise.reject(new TypeError('bug')),
+    });
+    await expect(bug).rejects.toThrow('bug');
   });
 
   test('leaves the words of a client in no environment', () => {

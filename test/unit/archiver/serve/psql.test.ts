@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { servePsql } from '../../../../src/archiver/serve/psql.ts';
+import { PitrError } from '../../../../src/errors.ts';
 import { runCommand, startSession } from '../../../../src/system/command.ts';
 import { temporaryDirectory } from '../../system/temporary.ts';
 
@@ -42,4 +43,13 @@ describe('a psql of a restricted key whose client has gone in the middle of a st
   test('is killed if that does not end it', { timeout: 15_000 }, async () => {
     expect(await abandon(':')).toMatchObject({ wasInterrupted: true });
   });
+});
+
+test('a psql for a data directory that is gone fails as its operator can understand', async () => {
+  const pgdata = join(temporaryDirectory(), 'unmounted');
+  const psql = { program: '/bin/sh', args: [] };
+  const deps = { settings: { pgdata, port: 5432, psql, includepath: [] } };
+  const values = { address: '/tmp', port: 5432, user: 'u', database: 'd', field: 'f', record: 'r' };
+  const served = servePsql(deps as never, {} as never, values, () => Promise.resolve());
+  await expect(served).rejects.toBeInstanceOf(PitrError);
 });

@@ -16,7 +16,7 @@ const theirs = (connection = connstring, ...more: readonly string[]) => [
 
 function problemOf(argv: readonly string[]): string {
   try {
-    readReplicaCall(argv);
+    readReplicaCall(argv)?.call();
   } catch (error) {
     if (error instanceof PitrError && error.exitCode === 2) return error.message;
     throw error;
@@ -26,14 +26,17 @@ function problemOf(argv: readonly string[]): string {
 
 describe("Patroni's call of a replica method", () => {
   test('is split into its words and ours', () => {
-    expect(readReplicaCall([...ours, ...theirs()])).toEqual({
-      argv: ours,
-      call: { datadir: '/data/m2', source: { host: '10.0.0.1', port: 5433 }, verify: false },
+    const split = readReplicaCall([...ours, ...theirs()]);
+    expect(split?.argv).toEqual(ours);
+    expect(split?.call()).toEqual({
+      datadir: '/data/m2',
+      source: { host: '10.0.0.1', port: 5433 },
+      verify: false,
     });
   });
 
   test('without a leader has no source', () => {
-    const call = readReplicaCall([...ours, ...theirs('', '--no_leader=True')])?.call;
+    const call = readReplicaCall([...ours, ...theirs('', '--no_leader=True')])?.call();
     expect(call).toEqual({ datadir: '/data/m2', source: undefined, verify: false });
   });
 
@@ -42,11 +45,11 @@ describe("Patroni's call of a replica method", () => {
     ['verify=False', false],
     ['verify=yes', true],
   ])('%s in its section', (word, verify) => {
-    expect(readReplicaCall([...ours, ...theirs(connstring, `--${word}`)])?.call.verify).toBe(verify);
+    expect(readReplicaCall([...ours, ...theirs(connstring, `--${word}`)])?.call().verify).toBe(verify);
   });
 
   test('by an IPv6 address, and without a port', () => {
-    const call = readReplicaCall([...ours, ...theirs('host=fe80::1 user=x')])?.call;
+    const call = readReplicaCall([...ours, ...theirs('host=fe80::1 user=x')])?.call();
     expect(call?.source).toEqual({ host: 'fe80::1', port: undefined });
   });
 

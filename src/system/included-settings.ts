@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { parseSettings, type SettingsLine } from '../../postgres/settings-file.ts';
+import { parseSettings, type SettingsLine } from '../postgres/settings-file.ts';
 
 /** Deeper than this the server refuses to read (manual, section "Configuration File Contents"). */
 const deepest = 10;
