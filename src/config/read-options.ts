@@ -124,14 +124,17 @@ function readMissing(
 }
 
 /**
- * In this dialect, a key that is indented deeper than the one above it becomes a part of that key's value. No author
- * intends that, and the setting would be lost without a message.
+ * In this dialect, a key or a section header that is indented deeper than the key above it becomes a part of that key's
+ * value. No author intends that, and the setting, or the whole section, would be lost without a message.
  */
 function findSwallowedKeys(entry: ResolvedEntry, table: OptionTable): Problem[] {
   return entry.continued.flatMap(({ line, text }) => {
+    // With blanks inside its brackets it would be a command: `[ -e /tmp/quiet ]`.
+    const header = /^\[[^\s\]]+\]$/.exec(text)?.[0];
     const key = /^([A-Za-z_]+)\s*[:=]/.exec(text)?.[1]?.toLowerCase();
-    if (key === undefined || !Object.hasOwn(table, key)) return [];
-    const message = `"${key}" is indented deeper than "${entry.key}" on line ${entry.line}, so it would be a part of that value`;
+    const lost = key !== undefined && Object.hasOwn(table, key) ? key : header;
+    if (lost === undefined) return [];
+    const message = `"${lost}" is indented deeper than "${entry.key}" on line ${entry.line}, so it would be a part of that value`;
     return [{ line, message }];
   });
 }

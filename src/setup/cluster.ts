@@ -82,8 +82,12 @@ async function otherDirectories(wanted: string | undefined): Promise<readonly st
 
 /** @param wanted the name or the data directory of the cluster that is meant, if that is known */
 export async function findClusters(wanted?: string): Promise<readonly FoundCluster[]> {
-  const found = [...(await debianClusters())];
   const realOf = (path: string) => realpath(path).catch(() => path);
+  const meant = wanted?.startsWith('/') === true ? { path: wanted, real: await realOf(wanted) } : undefined;
+  const found: FoundCluster[] = [];
+  // By the path that is asked for: one of the two may be a symbolic link to the other.
+  for (const cluster of await debianClusters())
+    found.push((await realOf(cluster.pgdata)) === meant?.real ? { ...cluster, pgdata: meant.path } : cluster);
   const seen = new Set(await Promise.all(found.map(({ pgdata }) => realOf(pgdata))));
   for (const path of await otherDirectories(wanted)) {
     const real = await realOf(path);

@@ -24,13 +24,13 @@ export type Login =
 export interface NamedHost extends HostAddress {
   /** Its name in `slaves:` if that is another one: queues and ledger of that standby have it. */
   readonly name?: string;
+  /** Where WAL arrives there, if that is not the directory of all others. */
+  readonly archive?: string;
 }
 
 export interface HostFacts extends NamedHost {
   readonly login: Login;
   readonly addresses: readonly string[];
-  /** Only of another standby: where WAL arrives there, as the primary has it. */
-  readonly archive?: string;
   /** Whether the archive there is marked; undefined if that could not be asked. */
   readonly hasArchive: boolean | undefined;
   /** Why the program there does not show its archive. */
@@ -104,9 +104,9 @@ export interface SetupFacts {
   readonly texts: ReadonlyMap<string, string>;
   /** Our file in the directory that postgresql.conf includes; undefined if it includes none. */
   readonly confFile: string | undefined;
-  /** Settings that the server reads after that file: in the rest of postgresql.conf, and in postgresql.auto.conf. */
-  readonly overriding: ReadonlyMap<string, string>;
-  /** Settings of postgresql.conf and postgresql.auto.conf, for a server that cannot be asked. */
+  /** Settings that the server reads after that file, with the files that have them. */
+  readonly overriding: ReadonlyMap<string, { readonly value: string; readonly file: string }>;
+  /** Settings of postgresql.conf, of the files that it includes, and of postgresql.auto.conf, for a server that cannot be asked. */
   readonly configured: ReadonlyMap<string, { readonly value: string }>;
   /** Settings in postgresql.auto.conf. */
   readonly autoConf: ReadonlyMap<string, string>;

@@ -61,8 +61,9 @@ async function observeHost(
         hasArchive: undefined,
         primary: await observePrimary(deps, shell, { path: places.archiverIni, me }),
       };
-    if (archive === undefined) return { hasArchive: undefined, primary: unasked };
-    return { ...(await askArchive(shell, archive)), primary: unasked };
+    const place = address.archive ?? archive;
+    if (place === undefined) return { hasArchive: undefined, primary: unasked };
+    return { ...(await askArchive(shell, place)), primary: unasked };
   });
   // The other key is for the time when the roles are changed.
   const other =

@@ -13,6 +13,7 @@ import { roleOf } from '../postgres/standby-role.ts';
 import { findVersion } from '../postgres/version.ts';
 import { exists, readIfExists } from '../system/durable.ts';
 import { findProgram } from '../system/find-program.ts';
+import { type PlacedSetting, settingsInOrder } from '../system/included-settings.ts';
 import { isLoopback } from '../system/own-addresses.ts';
 import { isVerifierOf } from '../system/password-verifier.ts';
 import type { ProgramDeps } from '../system/program-deps.ts';
@@ -51,10 +52,11 @@ export function readIniFacts(
   const following = standby === undefined ? undefined : parseStandbyConfig(standby);
   const one = shipping?.kind === 'ok' ? shipping.settings : undefined;
   const other = following?.kind === 'ok' ? following.settings : undefined;
-  const standbys = (one?.standbys ?? []).map(({ name, host, ssh }) => ({
+  const standbys = (one?.standbys ?? []).map(({ name, host, ssh, r_archivedir: archive }) => ({
     ...(name === host ? {} : { name }),
     host,
     port: portIn(ssh.args),
+    ...(archive === one?.r_archivedir ? {} : { archive }),
   }));
   const primary = other && [{ host: other.master_public_ip, port: portIn(other.ssh.args) }];
   return {
@@ -78,7 +80,7 @@ export function hostsOf(
     ...kept,
     ...others.map((other) => {
       const known = named.find(isOf(other));
-      return known?.name === undefined ? other : { ...known, port: other.port ?? known.port };
+      return known === undefined ? other : { ...other, ...known, port: other.port ?? known.port };
     }),
   ];
 }
@@ -115,16 +117,28 @@ export function confFileOf(configFile: string, text: string): string | undefined
   return join(directory, 'pitrtools.conf');
 }
 
-/** Settings that count instead of those in our file: the server reads these lines after the directory in which that is. */
-export function settingsBehind(text: string): ReadonlyMap<string, string> {
-  const lines = parseSettings(text);
-  const at = lines.findIndex((line) => line.kind === 'include' && line.directive === 'include_dir');
-  return settingsIn(
-    lines
-      .slice(at + 1)
-      .map((line) => line.text)
-      .join('\n'),
-  );
+/** Settings that the server reads after those in our file, so that they count instead: in whatever file they are. */
+function settingsBehind(found: readonly PlacedSetting[], ownFile: string): SetupFacts['overriding'] {
+  const at = found.findLastIndex(({ file }) => file === ownFile);
+  return new Map(at < 0 ? [] : found.slice(at + 1).map((setting) => [setting.name, setting]));
+}
+
+/** The configuration with all files that it includes: another program may have its archive_command in one of them. */
+export async function configurationOf(
+  configFile: string,
+  conf: string | undefined,
+  autoConf: ReadonlyMap<string, string>,
+): Promise<Pick<SetupFacts, 'confFile' | 'configured' | 'overriding'>> {
+  const ownFile = conf === undefined ? undefined : confFileOf(configFile, conf);
+  const found = await settingsInOrder(conf ?? '', configFile);
+  const auto = [...autoConf].map(([name, value]) => ({ name, value, file: 'postgresql.auto.conf' }));
+  const last = (settings: readonly PlacedSetting[]) => settings.map((one) => [one.name, one] as const);
+  return {
+    confFile: ownFile === undefined ? undefined : await withoutLinks(ownFile),
+    configured: new Map(last([...found, ...auto])),
+    overriding:
+      ownFile === undefined ? new Map() : new Map([...settingsBehind(found, ownFile), ...last(auto)]),
+  };
 }
 
 async function programNames(name: 'cmd_archiver' | 'cmd_standby') {
@@ -283,24 +297,12 @@ async function noted(archive: string | undefined, { queueDirectory }: FromIni) {
 async function filesOf(around: Surroundings, server: ServerFacts) {
   const { cluster, places } = around;
   const conf = (await isReadable(cluster.configFile)) ? await textOf(cluster.configFile) : undefined;
-  const ownFile = conf === undefined ? undefined : confFileOf(cluster.configFile, conf);
-  const confFile = ownFile === undefined ? undefined : await withoutLinks(ownFile);
   const hbaFile = server.kind === 'seen' ? server.hbaFile : join(dirname(cluster.configFile), 'pg_hba.conf');
   const text = await textOf(join(cluster.pgdata, 'postgresql.auto.conf')).catch(() => undefined);
   const autoConf = settingsIn(text ?? '');
-  const texts = await textsOf([places.archiverIni, places.standbyIni, confFile, hbaFile]);
-  const ours = confFile === undefined ? undefined : texts.get(confFile);
-  const configured = [...settingsIn(conf ?? ''), ...settingsIn(ours ?? ''), ...autoConf];
-  return {
-    configured: new Map(configured.map(([name, value]) => [name, { value }])),
-    confFile,
-    overriding:
-      confFile === undefined
-        ? new Map<string, string>()
-        : new Map([...settingsBehind(conf ?? ''), ...autoConf]),
-    texts,
-    autoConf,
-  };
+  const configuration = await configurationOf(cluster.configFile, conf, autoConf);
+  const texts = await textsOf([places.archiverIni, places.standbyIni, configuration.confFile, hbaFile]);
+  return { ...configuration, texts, autoConf };
 }
 
 /**

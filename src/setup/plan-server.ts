@@ -58,19 +58,16 @@ function inAutoConf(facts: SetupFacts, unmet: readonly Want[]): Plan {
 }
 
 /** Settings that our file has in vain: no restart would put them into force. */
-function planOverridden(
-  { overriding, autoConf, cluster, confFile }: SetupFacts,
-  wants: readonly Want[],
-): Plan {
+function planOverridden({ overriding, autoConf, confFile }: SetupFacts, wants: readonly Want[]): Plan {
   if (wants.length === 0) return nothing;
+  const lineOf = ({ name, value }: Want): string => {
+    const { file, value: there } = overriding.get(name) ?? { file: '', value: '' };
+    return `# in ${file}: ${settingLine(name, there, 'parameter')} → ${settingLine(name, value, 'parameter')}`;
+  };
   return todo(
     'here',
     `the server reads these settings after ${confFile ?? ''}, so they count instead of ours. Remove them, or change them to what is shown, and reload:`,
-    ...wants.map(({ name, value }) =>
-      autoConf.has(name)
-        ? `ALTER SYSTEM RESET ${name};`
-        : `# in ${cluster.configFile}: ${settingLine(name, overriding.get(name) ?? '', 'parameter')} → ${settingLine(name, value, 'parameter')}`,
-    ),
+    ...wants.map((want) => (autoConf.has(want.name) ? `ALTER SYSTEM RESET ${want.name};` : lineOf(want))),
   );
 }
 

@@ -135,11 +135,11 @@ export function wantsOf(
 
 /** Those for which a file that the server reads later has a value that does not serve. */
 export function overriddenIn(
-  overriding: ReadonlyMap<string, string>,
+  overriding: ReadonlyMap<string, { readonly value: string }>,
   wants: readonly Want[],
 ): readonly Want[] {
   return wants.filter(({ name, serves }) => {
-    const value = overriding.get(name);
+    const value = overriding.get(name)?.value;
     return value !== undefined && !serves(value);
   });
 }

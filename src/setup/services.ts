@@ -1,4 +1,5 @@
 /** The services and timers of systemd, or the lines for cron. */
+import { join } from 'node:path';
 import { exitCodes } from '../errors.ts';
 import { describeResult, succeeded } from '../system/command.ts';
 import { exists } from '../system/durable.ts';
@@ -53,8 +54,8 @@ const unitFolders = [
   '/lib/systemd/system',
 ];
 
-async function isInstalled(unit: string): Promise<boolean> {
-  for (const folder of unitFolders) if (await exists(`${folder}/${unit}`)) return true;
+async function isInstalled(unit: string, root: string): Promise<boolean> {
+  for (const folder of unitFolders) if (await exists(join(root, folder, unit))) return true;
   return false;
 }
 
@@ -65,10 +66,11 @@ async function isInstalled(unit: string): Promise<boolean> {
 async function installedUnit(
   unit: string,
   findCluster: () => Promise<FoundCluster | undefined>,
+  root = '/',
 ): Promise<string | undefined> {
-  if (await isInstalled(unit)) return unit;
+  if (await isInstalled(unit, root)) return unit;
   const template = unit.replace('.', '@.');
-  if (!(await isInstalled(template))) return undefined;
+  if (!(await isInstalled(template, root))) return undefined;
   const instance = (await findCluster())?.debianName?.replace('/', '-');
   return instance === undefined ? undefined : template.replace('@', `@${instance}`);
 }
@@ -97,8 +99,8 @@ export async function sayServices(deps: ProgramDeps, facts: SetupFacts): Promise
   }
 }
 
-/** `--setup --systemd`, as root: enables and starts what the package has installed. */
-export async function enableServices(deps: ProgramDeps, request: SetupRequest): Promise<number> {
+/** `--setup --systemd`, as root: enables and starts what the package has installed. `root`: of another file system. */
+export async function enableServices(deps: ProgramDeps, request: SetupRequest, root = '/'): Promise<number> {
   const { report, run } = deps;
   const { role, dryRun: isDryRun } = request;
   const command = `${role === 'primary' ? 'cmd_archiver' : 'cmd_standby'} --setup --systemd`;
@@ -106,12 +108,13 @@ export async function enableServices(deps: ProgramDeps, request: SetupRequest): 
     const found = await findClusters();
     return chooseCluster({ found, wanted: request.cluster, me: undefined, command });
   };
-  let code = 0;
+  let code: number = 0;
   for (const { unit: named, purpose } of tasks[role]) {
-    const unit = await installedUnit(named, findCluster);
+    const unit = await installedUnit(named, findCluster, root);
     if (unit === undefined) {
       report(`not installed: ${named}, which ${purpose} (doc/install.md)`);
-      code = exitCodes.unfinished;
+      // A unit that failed counts more.
+      if (code === 0) code = exitCodes.unfinished;
       continue;
     }
     report(`systemctl enable --now ${unit}      # ${purpose}`);

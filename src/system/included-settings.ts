@@ -20,23 +20,37 @@ async function isFile(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isFile() === true;
 }
 
+/** A setting, and the file that has it. */
+export interface PlacedSetting {
+  readonly name: string;
+  readonly value: string;
+  readonly file: string;
+}
+
 async function addSettings(
-  settings: Map<string, string>,
+  settings: PlacedSetting[],
   lines: readonly SettingsLine[],
-  directory: string,
+  includer: string,
   depth: number,
 ): Promise<void> {
   for (const line of lines) {
-    if (line.kind === 'setting') settings.set(line.name, line.value);
+    if (line.kind === 'setting') settings.push({ name: line.name, value: line.value, file: includer });
     if (line.kind !== 'include' || line.path === '' || depth >= deepest) continue;
-    const path = resolve(directory, line.path);
+    const path = resolve(dirname(includer), line.path);
     const files = line.directive === 'include_dir' ? await filesInDirectory(path) : [path];
     for (const file of files) {
       // The server itself reports a file that it cannot read.
       const text = await readFile(file, 'utf8').catch(() => '');
-      await addSettings(settings, parseSettings(text), dirname(file), depth + 1);
+      await addSettings(settings, parseSettings(text), file, depth + 1);
     }
   }
+}
+
+/** As the next function, every one of them, in the order in which the server reads them. */
+export async function settingsInOrder(text: string, file: string): Promise<readonly PlacedSetting[]> {
+  const settings: PlacedSetting[] = [];
+  await addSettings(settings, parseSettings(text), file, 0);
+  return settings;
 }
 
 /**
@@ -49,7 +63,6 @@ export async function settingsWithIncluded(
   text: string,
   directory: string,
 ): Promise<ReadonlyMap<string, string>> {
-  const settings = new Map<string, string>();
-  await addSettings(settings, parseSettings(text), directory, 0);
-  return settings;
+  const found = await settingsInOrder(text, join(directory, 'postgresql.conf'));
+  return new Map(found.map(({ name, value }) => [name, value]));
 }

@@ -36,15 +36,21 @@ async function filesIn(folder: string, isWanted: (name: string) => boolean): Pro
   return names.filter(isWanted).map((name) => join(folder, name));
 }
 
-/** A unit with its drop-ins; an instance `name@x.service` also has those of its template. */
-export async function readUnit(name: string): Promise<readonly Scheduled[]> {
+/**
+ * A unit with its drop-ins; an instance `name@x.service` also has those of its template. As in systemd, a file hides those of
+ * the same name in later folders: they have no effect. `root`: of another file system.
+ */
+export async function readUnit(name: string, root = '/'): Promise<readonly Scheduled[]> {
   const template = name.replace(/@[^.]*\./, '@.');
   const names = template === name ? [name] : [name, template];
-  const files = unitFolders.flatMap((folder) => names.map((one) => join(folder, one)));
-  const dropIns = await Promise.all(
-    files.map((file) => filesIn(`${file}.d`, (entry) => entry.endsWith('.conf'))),
-  );
-  return readAll([...files, ...dropIns.flat()]);
+  const folders = unitFolders.map((folder) => join(root, folder));
+  const [unit] = await readAll(names.flatMap((one) => folders.map((folder) => join(folder, one))));
+  const dropIns = new Map<string, string>();
+  for (const folder of folders)
+    for (const one of names)
+      for (const path of await filesIn(join(folder, `${one}.d`), (entry) => entry.endsWith('.conf')))
+        if (!dropIns.has(basename(path))) dropIns.set(basename(path), path);
+  return [...(unit === undefined ? [] : [unit]), ...(await readAll([...dropIns.values()]))];
 }
 
 async function crontab(run: RunCommand): Promise<readonly Scheduled[]> {

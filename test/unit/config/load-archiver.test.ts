@@ -101,6 +101,13 @@ user: x
     ]);
   });
 
+  it('in the indentation do not hide the section of a standby, and a test of the shell is none', () => {
+    expect(problems(`${goodArchiver}notify_ok: echo\n  [b]\n  host: 192.0.2.2\n`)).toEqual([
+      '7: "[b]" is indented deeper than "notify_ok" on line 6, so it would be a part of that value',
+    ]);
+    expect(parseArchiverConfig(`${goodArchiver}notify_ok: echo;\n  [ -e /tmp/quiet ]\n`).kind).toBe('ok');
+  });
+
   it('in the name of a key do no harm, even if the name means something to JavaScript', () => {
     expect(problems(`${goodArchiver}__proto__: x\nconstructor: y\n`)).toEqual([
       '6: unknown key "__proto__"',

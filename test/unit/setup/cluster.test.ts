@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { chooseCluster, findClusters, type FoundCluster } from '../../../src/setup/cluster.ts';
 
 const cluster = (name: string, owner: number | undefined): FoundCluster => ({
@@ -56,5 +56,26 @@ describe('the clusters of this host', () => {
     expect(await findClusters(named)).toContainEqual(expect.objectContaining({ pgdata: named, major: '15' }));
     const none = (await findClusters(directory)).filter(({ pgdata }) => pgdata.startsWith(directory));
     expect(none).toEqual([]);
+    const conf = join(directory, 'etc', '15', 'main', 'postgresql.conf');
+    mkdirSync(dirname(conf), { recursive: true });
+    vi.stubEnv('PG_CLUSTER_CONF_ROOT', join(directory, 'etc'));
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+    });
+    const real = join(directory, 'real');
+    for (const [there, wanted] of [
+      [real, named],
+      [named, real],
+      [real, real],
+    ] as const) {
+      writeFileSync(conf, `data_directory = '${there}'\n`);
+      const found = await findClusters(wanted);
+      expect(chooseCluster({ found, wanted, me: undefined, command: '' })).toMatchObject({
+        pgdata: wanted,
+        debianName: '15/main',
+        configFile: conf,
+      });
+      expect((await findClusters())[0]?.pgdata).toBe(there);
+    }
   });
 });

@@ -189,7 +189,9 @@ describe('the plan of --setup on a primary', () => {
       lines(
         planSetup({
           ...facts,
-          overriding: new Map([...overriding, ...auto]),
+          overriding: new Map(
+            [...overriding, ...auto].map(([name, value]) => [name, { value, file: '/c/conf.d/tuning.conf' }]),
+          ),
           autoConf: new Map(auto),
           server: {
             ...fresh,
@@ -208,7 +210,7 @@ describe('the plan of --setup on a primary', () => {
     const behind = shown([['listen_addresses', 'localhost']]);
     expect(behind).not.toContain(restart);
     expect(behind).toContain(
-      "# in /etc/postgresql/15/main/postgresql.conf: listen_addresses = 'localhost' → listen_addresses = '*'",
+      "# in /c/conf.d/tuning.conf: listen_addresses = 'localhost' → listen_addresses = '*'",
     );
     const auto = shown([], [['listen_addresses', 'localhost']]);
     expect(auto).not.toContain(restart);
@@ -254,6 +256,15 @@ describe('the plan of --setup on a primary', () => {
       kind: 'initialize',
       program: 'cmd_archiver',
     });
+  });
+
+  test('looks for the archive of a standby where its own section has it', () => {
+    const ini = '[DEFAULT]\npgdata: /p\nslaves: beta, gamma\nr_archivedir: /a\nl_archivedir: /q\n';
+    const { named } = readIniFacts('primary', `${ini}[beta]\nr_archivedir: /big\n`, undefined);
+    const there = { host: 'beta', port: undefined, archive: '/big' };
+    expect(named).toEqual([there, { host: 'gamma', port: undefined }]);
+    const again = hostsOf({ role: 'primary', others: [{ host: 'beta', port: 22 }] }, named);
+    expect(again).toContainEqual({ ...there, port: 22 });
   });
 
   test('carries the key over ssh where that works already, and shows the command where it does not', () => {

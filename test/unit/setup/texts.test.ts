@@ -1,15 +1,19 @@
-import { describe, expect, test } from 'vitest';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseArchiverConfig } from '../../../src/config/load-archiver.ts';
 import { parseStandbyConfig } from '../../../src/config/load-standby.ts';
 import { makeRoleSql, roleOf, roleStateSql } from '../../../src/postgres/standby-role.ts';
 import { nameStatement } from '../../../src/postgres/statements.ts';
 import { withHbaLines } from '../../../src/setup/hba-block.ts';
 import { archiverIniText, standbyIniText } from '../../../src/setup/ini-texts.ts';
-import { confFileOf, readIniFacts, settingsBehind } from '../../../src/setup/observe.ts';
+import { confFileOf, configurationOf, readIniFacts } from '../../../src/setup/observe.ts';
 import { judgeIni, judgeText, markedText } from '../../../src/setup/own-file.ts';
 import { defaultArchive, placesOf, queueDirectoryFor, sshWords } from '../../../src/setup/places.ts';
 import { findOwnName } from '../../../src/setup/primary-there.ts';
 import { isAuthorized, parsePublicKey } from '../../../src/setup/public-key.ts';
+import { foreignArchiving } from '../../../src/setup/server-wants.ts';
 import { isVerifierOf, passwordVerifier } from '../../../src/system/password-verifier.ts';
 
 const places = placesOf('primary', '/etc/pitrtools/cmd_archiver.ini');
@@ -67,7 +71,7 @@ describe('the INI files of --setup', () => {
       queueDirectory: '/srv/queues',
       named: [
         { host: 'beta', port: undefined },
-        { host: '192.0.2.7', port: 2222 },
+        { host: '192.0.2.7', port: 2222, archive: '/srv/other' },
       ],
       password: 'p%q',
     });
@@ -112,9 +116,41 @@ test('our file is in the directory that postgresql.conf includes, if it includes
   expect(confFileOf(file, "#include_dir = 'conf.d'\ninclude 'more.conf'\n")).toBeUndefined();
 });
 
-test('settings behind that directory in postgresql.conf count instead of ours', () => {
-  const text = "wal_level = replica\ninclude_dir = 'conf.d'\nWAL_level = minimal # last\n#fsync = off\n";
-  expect(settingsBehind(text)).toEqual(new Map([['wal_level', 'minimal']]));
+describe('the configuration of a server that cannot be asked', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pitrtools-conf-'));
+  const file = join(directory, 'postgresql.conf');
+  const own = join(directory, 'conf.d', 'pitrtools.conf');
+  beforeAll(() => {
+    mkdirSync(dirname(own));
+    writeFileSync(
+      join(directory, 'conf.d', 'pgbackrest.conf'),
+      "archive_command = 'pgbackrest %p'\nfsync = off\n",
+    );
+    writeFileSync(join(directory, 'conf.d', 'tuning.conf'), 'max_wal_senders = 1\n');
+  });
+  afterAll(() => {
+    rmSync(directory, { recursive: true });
+  });
+  const read = (text: string, auto: readonly (readonly [string, string])[] = []) =>
+    configurationOf(file, text, new Map(auto));
+
+  test('has the archive_command of another program in the same directory', async () => {
+    const { configured, confFile } = await read("include_dir = 'conf.d'\n");
+    expect(confFile).toBe(own);
+    expect(foreignArchiving(configured, 'ours')).toBe("archive_command = 'pgbackrest %p'");
+  });
+
+  test('has settings that count instead of ours: in later files there, in later lines, by ALTER SYSTEM', async () => {
+    writeFileSync(own, 'max_wal_senders = 10\nwal_level = replica\n');
+    const text = "fsync = on\ninclude_dir = 'conf.d'\nWAL_level = minimal # last\n#ssl = off\n";
+    const { overriding } = await read(text, [['archive_mode', 'off']]);
+    expect([...overriding].map(([name, { value, file: at }]) => [name, value, basename(at)])).toEqual([
+      ['max_wal_senders', '1', 'tuning.conf'],
+      ['wal_level', 'minimal', 'postgresql.conf'],
+      ['archive_mode', 'off', 'postgresql.auto.conf'],
+    ]);
+    expect((await read('fsync = on\n', [['archive_mode', 'off']])).overriding.size).toBe(0);
+  });
 });
 
 test('a standby finds itself in the list of its primary by its name, and never takes that of another host', async () => {

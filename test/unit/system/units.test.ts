@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readScheduled, unitIn } from '../../../src/system/units.ts';
+import { readScheduled, readUnit, unitIn } from '../../../src/system/units.ts';
 import { removeTree } from '../../harness/remove-tree.ts';
 
 test.each([
@@ -48,6 +48,27 @@ describe('the services that are scheduled', () => {
     expect([...(await paths())].sort()).toEqual([
       ...['/etc/cron.d/own', '/etc/systemd/system/own.service'],
       ...['named', 'plain', 'template@', 'timed'].map((name) => `${packaged}/${name}.service`),
+    ]);
+  });
+
+  test('are, of one of them, the files that have an effect: those of a later folder are hidden by their names', async () => {
+    const unit = 'postgresql@15-main.service';
+    const etc = '/etc/systemd/system';
+    put(`${etc}/postgresql@.service`, 'Restart=no\n');
+    put(`${packaged}/postgresql@.service`, 'Restart=always\n');
+    put(`${packaged}/postgresql@.service.d/may-start.conf`, 'ExecStartPre=cmd_archiver --may-start\n');
+    put(`${packaged}/${unit}.d/other.conf`, '');
+    const read = async () => (await readUnit(unit, root)).map(({ path }) => path.slice(root.length));
+    expect(await read()).toEqual([
+      `${etc}/postgresql@.service`,
+      `${packaged}/${unit}.d/other.conf`,
+      `${packaged}/postgresql@.service.d/may-start.conf`,
+    ]);
+    put(`${etc}/${unit}.d/may-start.conf`, '');
+    expect(await read()).toEqual([
+      `${etc}/postgresql@.service`,
+      `${etc}/${unit}.d/may-start.conf`,
+      `${packaged}/${unit}.d/other.conf`,
     ]);
   });
 
