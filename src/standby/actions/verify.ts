@@ -12,6 +12,7 @@ import {
   findingsOfCopy,
   type Verification,
 } from '../page-check/findings.ts';
+import { findAbsentTablespaces } from '../page-check/relation-files.ts';
 import { readSourcePages } from '../page-check/source-pages.ts';
 import { distrustFiles, type SourceAnswer, verifyCopy } from '../page-check/verify-copy.ts';
 import { withConfiguredSource } from '../primary/connect.ts';
@@ -33,6 +34,17 @@ async function requireUntouchedCopy(pgdata: string): Promise<BackupRecord> {
     });
   }
   return backup;
+}
+
+/** A tablespace that is not there would be passed over, and the copy called good. */
+async function requireTablespaces(pgdata: string): Promise<void> {
+  const absent = await findAbsentTablespaces(pgdata);
+  const [first] = absent;
+  if (first === undefined) return;
+  throw refusal(`"${join(pgdata, first)}" leads to no files of this copy: is its file system mounted?`, {
+    detail: absent.length === 1 ? undefined : `The same holds for ${absent.slice(1).join(', ')}.`,
+    hint: 'Mount it, and verify again. If it is lost, run -B again.',
+  });
 }
 
 async function requireChecksums(pgdata: string): Promise<PageLayout> {
@@ -88,6 +100,7 @@ export async function verifyBackup(
   const { pgdata } = deps.settings;
   const backup = await requireUntouchedCopy(pgdata);
   const layout = await requireChecksums(pgdata);
+  await requireTablespaces(pgdata);
   const verified = await verifyCopy(deps, pgdata, backup, {
     layout,
     readSource: (pages) => askSource(deps, backup, pages, layout),

@@ -33,6 +33,32 @@ async function list(directory: string): Promise<readonly string[]> {
   }
 }
 
+/** The server's own folders below `pg_tblspc`, by the tablespace's oid. */
+async function tablespaceFolders(pgdata: string): Promise<ReadonlyMap<string, readonly string[]>> {
+  const capabilities = await readCapabilities(pgdata);
+  const control = await readControlFile(pgdata);
+  const folders = new Map<string, readonly string[]>();
+  for (const oid of await list(join(pgdata, 'pg_tblspc'))) {
+    const all = await list(join(pgdata, 'pg_tblspc', oid));
+    folders.set(
+      oid,
+      all.filter((folder) => isServersName(capabilities, control, folder)),
+    );
+  }
+  return folders;
+}
+
+/**
+ * The tablespaces of a copy that have no folder of its server, as paths relative to the data directory. Even an empty tablespace
+ * has that folder: perhaps its file system is not mounted.
+ */
+export async function findAbsentTablespaces(pgdata: string): Promise<readonly string[]> {
+  const folders = [...(await tablespaceFolders(pgdata))];
+  return folders.flatMap(([oid, found]) =>
+    /^\d+$/.test(oid) && found.length === 0 ? [join('pg_tblspc', oid)] : [],
+  );
+}
+
 /**
  * The directories that hold relations: the shared ones, and one for each database in each tablespace. The directory of a
  * tablespace may have those of another server as well, of another major version.
@@ -47,13 +73,8 @@ async function relationDirectories(pgdata: string): Promise<readonly string[]> {
     );
   };
   await addDatabases('base');
-  const capabilities = await readCapabilities(pgdata);
-  const control = await readControlFile(pgdata);
-  for (const oid of await list(join(pgdata, 'pg_tblspc'))) {
-    const tablespace = join('pg_tblspc', oid);
-    for (const folder of await list(join(pgdata, tablespace))) {
-      if (isServersName(capabilities, control, folder)) await addDatabases(join(tablespace, folder));
-    }
+  for (const [oid, folders] of await tablespaceFolders(pgdata)) {
+    for (const folder of folders) await addDatabases(join('pg_tblspc', oid, folder));
   }
   return directories;
 }

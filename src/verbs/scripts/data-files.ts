@@ -20,6 +20,15 @@ function findPatterns(rules: Unlisted): string {
   return all.length === 0 ? '' : `\\( ${all.join(' -o ')} \\) -prune -o`;
 }
 
+/**
+ * Two functions of sh: the size of a file or directory, or why it cannot be looked at, and whether this reason is that it does not
+ * exist. `[ -e … ]` is false for every other reason, too: a failing disk, a lost file system, a directory that is closed to us.
+ */
+const lookFunctions = [
+  `size() { LC_ALL=C stat -L -c %s -- "$1" 2>&1; }`,
+  `gone() { case $1 in *': No such file or directory' | *': Not a directory') ;; *) return 1 ;; esac; }`,
+];
+
 /** Prints the real path of a linked directory, in a line before the directory's own line. */
 const ledTo = `-printf 'p 0 0 ' -exec sh -c 'printf "%s\\0" "$(cd -P -- "$1" 2>/dev/null && pwd -P)"' - {} \\;`;
 
@@ -41,7 +50,8 @@ export function listScript(source: string, rules: Unlisted): string {
   const readable = `tr '\\n\\0' '\\0\\n' | LC_ALL=C sed -n 'l 0' >&3`;
   const place = shellQuote(source);
   return [
-    `{ [ -e ${place} ] || { echo gone; exit 0; }`,
+    ...lookFunctions,
+    `{ s=$(size ${place}) || { gone "$s" && echo gone || printf 'E %s\\n' "$s"; exit 0; }`,
     `cd -- ${place} || exit 1`,
     `said=$({ { LC_ALL=C ${find}; printf 'Z %s\\0' "$?"; } | ${readable}; } 3>&4 2>&1)`,
     `printf '%s\\n' "$said" | sed 's/^/E /'; } 4>&1`,
@@ -58,11 +68,19 @@ export function dottedWord(path: string): string {
   return `"$(printf '%b.' '${bytes.join('')}')"`;
 }
 
+/**
+ * One line for each file: its size. A file that was removed has none. If a file cannot be looked at for any other reason, its line
+ * says so: such a file may still be there.
+ */
 export function sizesScript(source: string, paths: readonly string[]): string {
+  const place = shellQuote(source);
   return [
-    `cd -- ${shellQuote(source)} || exit 0`,
+    ...lookFunctions,
+    `cd -- ${place} 2>/dev/null || { s=$(size ${place}); gone "$s" && exit 0; echo "cannot enter the directory: $s"; exit 1; }`,
     'i=0',
-    `for p in ${paths.map(dottedWord).join(' ')}; do p=./\${p%.}; s=$(stat -L -c %s -- "$p" 2>/dev/null) && echo "$i $s"; i=$((i + 1)); done; :`,
+    `for p in ${paths.map(dottedWord).join(' ')}; do p=./\${p%.}`,
+    `if s=$(size "$p"); then echo "$i $s"; elif ! gone "$s"; then echo "$i ? $s"; fi`,
+    'i=$((i + 1)); done; :',
   ].join('\n');
 }
 

@@ -1,10 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { pageChecksum, viewPage } from '../../../../src/postgres/page-checksum.ts';
 import { checkFile, makeBuffer } from '../../../../src/standby/page-check/check-file.ts';
-import { listRelationFiles, parseRelationFile } from '../../../../src/standby/page-check/relation-files.ts';
+import {
+  findAbsentTablespaces,
+  listRelationFiles,
+  parseRelationFile,
+} from '../../../../src/standby/page-check/relation-files.ts';
 import { parseSourcePage } from '../../../../src/standby/page-check/source-pages.ts';
 
 const layout = { blockSize: 8192, segmentBlocks: 4, hasChecksums: true };
@@ -69,6 +73,16 @@ test('the files of all databases in all tablespaces are found, and none of anoth
   writeFileSync(join(pgdata, 'PG_VERSION'), '15\n');
   const found = await listRelationFiles(pgdata);
   expect(found.map(({ path }) => path).sort()).toEqual(files.filter((file) => !file.includes('tmp')).sort());
+});
+
+test('a tablespace without the folder of its server is noticed, because its pages cannot be checked', async () => {
+  writeFileSync(join(pgdata, 'PG_VERSION'), '15\n');
+  mkdirSync(join(pgdata, 'pg_tblspc', '16400', 'PG_15_202209061', '5'), { recursive: true });
+  expect(await findAbsentTablespaces(pgdata)).toEqual([]);
+  // A mount point on which nothing is mounted, and a link that leads nowhere.
+  mkdirSync(join(pgdata, 'pg_tblspc', '16401', 'lost+found'), { recursive: true });
+  symlinkSync(join(pgdata, 'nowhere'), join(pgdata, 'pg_tblspc', '16402'));
+  expect([...(await findAbsentTablespaces(pgdata))].sort()).toEqual(['pg_tblspc/16401', 'pg_tblspc/16402']);
 });
 
 test("the output of the primary's host for a page is read", () => {

@@ -6,13 +6,8 @@ import { plannedPath } from './planned-files.ts';
 import { sizesOnPrimary } from './remote-sizes.ts';
 import { parsePartialTransfer } from './rsync-output.ts';
 
-/**
- * A path that rsync printed, relative to the source; undefined if it is not below the source.
- *
- * @param isModule the source is a module of rsync's daemon, which is the root of the paths that it prints
- */
-function pathBelow({ root }: FileGroup, path: string, isModule: boolean): string | undefined {
-  if (isModule) return path.replace(/^\.?\/+/, '');
+/** A path that rsync printed, relative to the source; undefined if it is not below the source. */
+function pathBelow({ root }: FileGroup, path: string): string | undefined {
   if (path.startsWith(`${root.source}/`)) return path.slice(root.source.length + 1);
   return path.startsWith('/') ? undefined : path.replace(/^\.\//, '');
 }
@@ -26,12 +21,13 @@ export async function findLost(
   group: FileGroup,
   result: CommandResult,
 ): Promise<readonly string[]> {
-  const { paths, others } = parsePartialTransfer(result.stderr);
-  if (paths.length === 0 && others.length === 0) return ['rsync does not say which'];
+  const { paths, modulePaths, others } = parsePartialTransfer(result.stderr);
+  if (paths.length + modulePaths.length + others.length === 0) return ['rsync does not say which'];
   const { shell } = originOf(primary);
-  const isModule = shell.served !== undefined;
-  const below = paths.flatMap((path) => pathBelow(group, path, isModule) ?? []);
-  const elsewhere = paths.filter((path) => pathBelow(group, path, isModule) === undefined);
+  const inModule = modulePaths.map((path) => path.replace(/^\.?\/+/, ''));
+  const below = [...inModule, ...paths.flatMap((path) => pathBelow(group, path) ?? [])];
+  // A file that this host could not write says nothing about the primary's.
+  const elsewhere = paths.filter((path) => pathBelow(group, path) === undefined);
   const { source } = group.root;
   const sizes = await sizesOnPrimary(shell, source, below.map(plannedPath));
   const there = below.filter((_path, index) => sizes[index] !== undefined);

@@ -5,6 +5,7 @@ import { outsidePgdata, tablespaceFolder } from '../../../host/tablespaces.ts';
 import { originName, originOf } from '../../../primary/origin.ts';
 import { refuseOn, sayOverruled } from '../../../steps/objections.ts';
 import { type BackupContext, needed } from '../context.ts';
+import { requireDropped } from '../on-primary/tablespaces-meanwhile.ts';
 import { locatedOn } from '../source/origin.ts';
 import { rulesForSource } from '../source/own-files.ts';
 import { removeReceived } from '../streaming/receive.ts';
@@ -14,7 +15,11 @@ import { surveyTarget } from './local-files.ts';
 import { type CopyPlan, type CopyRoot, planOf, type SurveyedRoot } from './planned-files.ts';
 import { measureRoom, roomObjections } from './room.ts';
 
-type Place = Pick<CopyRoot, 'kind' | 'name' | 'source' | 'target'> & { readonly rules: CopyRules };
+type Place = Pick<CopyRoot, 'kind' | 'name' | 'source' | 'target'> & {
+  readonly rules: CopyRules;
+  /** Undefined for the data directory. */
+  readonly oid?: string;
+};
 
 /** Tablespaces come first: if one of them is missing or full, that is found out before most of the data is copied. */
 function placesOf({ facts, primary }: BackupContext): readonly Place[] {
@@ -22,9 +27,9 @@ function placesOf({ facts, primary }: BackupContext): readonly Place[] {
   const targets = locatedOn(facts.place.targets, origin);
   const folder = tablespaceFolder(origin.capabilities, needed(origin.control, 'pg_control'));
   const below = (path: string) => (folder === undefined ? path : `${path}/${folder}`);
-  const tablespaces = outsidePgdata(targets).map(({ name, location, target }) => {
+  const tablespaces = outsidePgdata(targets).map(({ oid, name, location, target }) => {
     const rules = tablespaceRules(folder);
-    return { kind: 'tablespace', name, source: below(location), target: below(target), rules } as const;
+    return { kind: 'tablespace', oid, name, source: below(location), target: below(target), rules } as const;
   });
   const own = dataRules(targets, origin.dataDirectory, facts.place.ownConfiguration);
   const rules = primary.source === undefined ? own : rulesForSource(own);
@@ -35,13 +40,16 @@ function placesOf({ facts, primary }: BackupContext): readonly Place[] {
 /** If a tablespace was dropped a moment ago, WAL replay drops it here, too. Its files here are removed. */
 const nothing = { directories: [], files: [], links: [], bytes: 0 } as const;
 
-async function listPlace({ primary, deps }: BackupContext, { rules, ...root }: Place): Promise<CopyRoot> {
+async function listPlace(context: BackupContext, { rules, oid, ...root }: Place): Promise<CopyRoot> {
+  const { primary, deps } = context;
   const limitMs = deps.settings.base_backup_timeout * 1000;
   const where = originName(primary);
   const listing = await listRoot(originOf(primary).shell, { ...root, rules, where }, limitMs);
   deps.signal.throwIfAborted();
   if (listing === undefined && root.kind === 'data')
     throw refusal(`there is no "${root.source}" on ${where}`);
+  if (listing === undefined && oid !== undefined)
+    await requireDropped(context, { oid, name: root.name }, `"${root.source}" on ${where}`);
   return { ...root, ...(listing ?? nothing) };
 }
 

@@ -46,6 +46,8 @@ export function addStatistics(sum: TransferStatistics, line: string): TransferSt
 export interface PartialTransfer {
   /** The paths in the form in which rsync printed them. */
   readonly paths: readonly string[];
+  /** The paths of the other end's daemon: its module is their root. */
+  readonly modulePaths: readonly string[];
   /** Lines that name no file: whatever they mean, they do not report a vanished file. */
   readonly others: readonly string[];
 }
@@ -61,14 +63,18 @@ function decodeName(text: string): string {
 /** Lines at the end that report no single file. */
 const summaryLine = /^rsync error: |^rsync warning: |^\s*$/;
 
+/** The daemon names its module behind a path; the rsync on this host does not. */
+const namedPath = /"(.*)"( \(in [^"()]+\))?/;
+
 export function parsePartialTransfer(stderr: string): PartialTransfer {
   const lines = stderr.split('\n').filter((line) => !summaryLine.test(line));
   const paths: string[] = [];
+  const modulePaths: string[] = [];
   const others: string[] = [];
   for (const line of lines) {
-    const path = /"(.*)"/.exec(line)?.[1];
+    const [, path, module] = namedPath.exec(line) ?? [];
     if (path === undefined) others.push(line);
-    else paths.push(decodeName(path));
+    else (module === undefined ? paths : modulePaths).push(decodeName(path));
   }
-  return { paths, others };
+  return { paths, modulePaths, others };
 }

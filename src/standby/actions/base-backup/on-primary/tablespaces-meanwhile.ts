@@ -1,6 +1,6 @@
 import { readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PitrError } from '../../../../errors.ts';
+import { PitrError, refusal } from '../../../../errors.ts';
 import { parseTablespaces, type Tablespace, tablespacesSql } from '../../../../postgres/backup-sql.ts';
 import { removeTree } from '../../../../system/files.ts';
 import { isServersName } from '../../../host/tablespaces.ts';
@@ -38,6 +38,23 @@ async function askNew({ facts }: BackupContext, query: Query): Promise<readonly 
  */
 export async function refuseNewTablespaces(context: BackupContext): Promise<void> {
   refuseNew(await askNew(context, context.primary.query));
+}
+
+/**
+ * Refuses if the primary still has a tablespace whose directory was not found: it was not dropped, and a copy without its files
+ * would be worthless.
+ */
+export async function requireDropped(
+  { facts, primary }: Pick<BackupContext, 'facts' | 'primary'>,
+  { oid, name }: Pick<Tablespace, 'oid' | 'name'>,
+  place: string,
+): Promise<void> {
+  const now = parseTablespaces(await primary.query(tablespacesSql(facts.primary.capabilities)));
+  if (!now.some((tablespace) => tablespace.oid === oid)) return;
+  throw refusal(`there is no ${place}, where the files of tablespace "${name}" should be`, {
+    detail: 'The primary still has this tablespace.',
+    hint: 'Find out whether its file system is mounted there; if the tablespace is just being dropped, run -B again.',
+  });
 }
 
 /** The oids in a `tablespace_map`. */

@@ -78,6 +78,30 @@ describe('the list of a data directory', () => {
     expect(await sizesOnPrimary(shell, root, [...paths, 'gone'])).toEqual([...paths.map(() => 7), undefined]);
   });
 
+  test('takes only a file that does not exist for a removed one', async () => {
+    fill('base/1/2');
+    expect(await sizesOnPrimary(shell, root, ['base/1/2', 'base/1/3', 'base/1/2/x'])).toEqual([
+      7,
+      undefined,
+      undefined,
+    ]);
+    expect(await sizesOnPrimary(shell, join(root, 'dropped'), ['1'])).toEqual([undefined]);
+    // No file can have this name: the system refuses to look for it, as a failing disk would.
+    const unseen = `base/1/${'x'.repeat(300)}`;
+    await expect(sizesOnPrimary(shell, root, ['base/1/2', unseen])).rejects.toThrow(
+      `cannot determine which files are left in "${root}" on primary`,
+    );
+    await expect(sizesOnPrimary(shell, join(root, 'base/1/2'), ['1'])).rejects.toThrow('cannot determine');
+  });
+
+  test('takes only a root that does not exist for a dropped tablespace', async () => {
+    expect(await listRoot(shell, listed(join(root, 'dropped')), 10_000)).toBeUndefined();
+    await expect(listRoot(shell, listed(join(root, 'x'.repeat(300))), 10_000)).rejects.toMatchObject({
+      message: expect.stringContaining('cannot list the files of') as string,
+      detail: expect.stringContaining('File name too long') as string,
+    });
+  });
+
   test('follows links to directories, names links to files, and omits those of tablespaces', async () => {
     fill('elsewhere/inner', 'pg_tblspc/16500/PG_15/1');
     symlinkSync(join(root, 'elsewhere'), join(root, 'linked'));

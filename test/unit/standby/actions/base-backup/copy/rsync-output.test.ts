@@ -50,6 +50,7 @@ test('the output of rsync about files that it did not transfer gives their names
   ].join('\n');
   expect(parsePartialTransfer(stderr)).toEqual({
     paths: ['/data/base/1/2', '/data/base/1/tä', '/data/base/1/3'],
+    modulePaths: [],
     others: ['IO error encountered -- skipping file deletion'],
   });
 });

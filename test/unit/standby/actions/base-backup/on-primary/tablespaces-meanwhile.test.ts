@@ -7,6 +7,7 @@ import {
   findNew,
   refuseNewInMap,
   refuseNewReceived,
+  requireDropped,
 } from '../../../../../../src/standby/actions/base-backup/on-primary/tablespaces-meanwhile.ts';
 import { temporaryDirectory } from '../../../../system/temporary.ts';
 import { backupFacts, localPlace, primaryFacts } from '../facts-kit.ts';
@@ -71,4 +72,13 @@ test('the files of such a tablespace are removed, because the next run would tak
   symlinkSync(target, join(pgdata, '.pitrtools-receiving', 'pg_tblspc', '16401'));
   await expect(refuseNewReceived(contextWith([fast, late], pgdata))).rejects.toThrow('run -B again');
   expect(readdirSync(target)).toEqual(['PG_14_202107181']);
+});
+
+test('a tablespace whose directory was not found must be dropped on the primary', async () => {
+  await expect(
+    requireDropped(contextWith([late]), fast, '"/disk/fast" on the primary'),
+  ).resolves.toBeUndefined();
+  await expect(requireDropped(contextWith([fast]), fast, '"/disk/fast" on the primary')).rejects.toThrow(
+    'there is no "/disk/fast" on the primary, where the files of tablespace "fast" should be',
+  );
 });
