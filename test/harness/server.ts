@@ -208,8 +208,11 @@ function postmasterPid(pgdata: string): number | undefined {
 function forgetZombie(pgdata: string): void {
   const file = join(pgdata, 'postmaster.pid');
   if (!existsSync(file)) return;
-  const stat = readProc(Number(readFileSync(file, 'utf8').split('\n')[0]), 'stat');
-  if (stat.includes(') Z ')) rmSync(file);
+  const [pid, , , port = '', socketDirectory = ''] = readFileSync(file, 'utf8').split('\n');
+  if (!readProc(Number(pid), 'stat').includes(') Z ')) return;
+  rmSync(file);
+  // It has the same process in it, which may be a zombie still when the server comes to that.
+  if (socketDirectory !== '') rmSync(join(socketDirectory, `.s.PGSQL.${port}.lock`), { force: true });
 }
 
 async function kill9(place: ServerPlace, which: 'machine' | 'postmaster'): Promise<void> {
