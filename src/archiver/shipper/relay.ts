@@ -171,6 +171,13 @@ async function round(relay: Relay, lane: Lane, progress: Progress): Promise<Roun
   return { trouble };
 }
 
+/** Notes the trouble of a standby that gets nothing, which notifies the operator once. The lane's lock is held. */
+async function noteTrouble(deps: ArchiverDeps, lane: Lane, trouble: Trouble): Promise<void> {
+  const before = await readLaneState(lane);
+  if (before.abandoned !== undefined) return;
+  await recordFinding(deps, lane, before, findingOf(deps, before, trouble, 0));
+}
+
 /** An error is one more trouble of which the operator must know. The lane's lock is held. */
 async function roundNoted(relay: Relay, lane: Lane, progress: Progress): Promise<Round> {
   const { deps, stop } = relay;
@@ -179,9 +186,7 @@ async function roundNoted(relay: Relay, lane: Lane, progress: Progress): Promise
   } catch (error) {
     if (stop.aborted) return 'nothing';
     const trouble = troubleOfError(deps.log, error);
-    const before = await readLaneState(lane);
-    if (before.abandoned === undefined)
-      await recordFinding(deps, lane, before, findingOf(deps, before, trouble, 0));
+    await noteTrouble(deps, lane, trouble);
     return { trouble };
   }
 }
@@ -247,13 +252,8 @@ async function relayTo(relay: Relay, lane: Lane): Promise<void> {
   }
 }
 
-/** Notes the trouble of a standby that gets nothing, which notifies the operator once. */
-async function noteTrouble(deps: ArchiverDeps, lane: Lane, trouble: Trouble): Promise<void> {
-  const note = async (): Promise<void> => {
-    const before = await readLaneState(lane);
-    if (before.abandoned === undefined)
-      await recordFinding(deps, lane, before, findingOf(deps, before, trouble, 0));
-  };
+async function noteFree(deps: ArchiverDeps, lane: Lane, trouble: Trouble): Promise<void> {
+  const note = (): Promise<void> => noteTrouble(deps, lane, trouble);
   await withLaneLock(deps, lane, lockWaitMs, note, () => Promise.resolve()).catch((error: unknown) => {
     deps.log.warning(`cannot note the state of standby ${lane.name}: ${messageOf(error)}`);
   });
@@ -276,7 +276,7 @@ async function awaitOwnArchive(
     if (reason === said) return;
     said = reason;
     deps.log.error(reason);
-    const noted = lanesOf(deps).map((lane) => noteTrouble(deps, lane, { kind: 'misconfigured', reason }));
+    const noted = lanesOf(deps).map((lane) => noteFree(deps, lane, { kind: 'misconfigured', reason }));
     await Promise.all(noted);
   };
   await say(whyUnknown(archive));
