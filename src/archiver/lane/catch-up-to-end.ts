@@ -7,13 +7,11 @@ import {
   beginCatchUp,
   type CatchUp,
   endPass,
-  hurryCatchUp,
   lackOf,
-  nextCatchUpBatch,
   proofOf,
-  sendCatchUpBatch,
   takeHoldings,
 } from './catch-up.ts';
+import { hurryCatchUp, nextCatchUpBatch, sendCatchUpBatch } from './catch-up-batch.ts';
 import type { Lane } from './lane.ts';
 import { noteCatchUp } from './modes.ts';
 import { batchBytes, batchFiles, transferLimitMs } from './send.ts';

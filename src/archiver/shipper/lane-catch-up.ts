@@ -12,12 +12,11 @@ import {
   findOwnWal,
   isProofInForce,
   lackOf,
-  nextCatchUpBatch,
   owesCatchUp,
   proofOf,
-  sendCatchUpBatch,
   takeHoldings,
 } from '../lane/catch-up.ts';
+import { nextCatchUpBatch, sendCatchUpBatch } from '../lane/catch-up-batch.ts';
 import { noteCatchUp } from '../lane/modes.ts';
 import { batchFiles, transferLimitMs } from '../lane/send.ts';
 import { type CaughtUp, type Lack, lacksNothing, readLaneState } from '../lane/state.ts';

@@ -5,6 +5,7 @@ import { clockText } from '../../status/clocks.ts';
 import { diskMetrics, diskSection } from '../../status/disks.ts';
 import { derive, type Fact, factText, valueOf } from '../../status/fact.ts';
 import { gauge, type Metric, one, type Section } from '../../status/report.ts';
+import { clockSkewMetric, primaryMetric, timelineMetric } from '../../status/shared-metrics.ts';
 import type { ShownCluster } from './cluster.ts';
 import type { ArchiverFacts, Backlog, StandbyFacts } from './facts.ts';
 
@@ -142,16 +143,8 @@ export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
   const queue = ({ queue: fact }: StandbyFacts): Backlog | undefined => valueOf(fact);
   return [
     gauge('server_up', 'Whether PostgreSQL runs on this host.', one(asNumber(isRunning))),
-    gauge(
-      'primary',
-      'Whether the server on this host takes writes: it runs, and not as a standby.',
-      primaryOf(facts),
-    ),
-    gauge(
-      'timeline',
-      'The timeline of the server on this host, by its pg_control.',
-      one(valueOf(cluster)?.timeline),
-    ),
+    primaryMetric(primaryOf(facts)),
+    timelineMetric(valueOf(cluster)?.timeline),
     gauge('shipper_up', 'Whether the shipper runs.', one(asNumber(isShipping))),
     gauge(
       'wal_written_bytes',
@@ -221,11 +214,7 @@ export function metricsOf(facts: ArchiverFacts): readonly Metric[] {
       'The space that is free in its archivedir.',
       each(({ live }) => valueOf(live)?.disk?.freeBytes),
     ),
-    gauge(
-      'standby_clock_skew_seconds',
-      "The clock of the standby's host minus this host's.",
-      each(({ clock }) => valueOf(clock)?.skewS),
-    ),
+    clockSkewMetric(each(({ clock }) => valueOf(clock)?.skewS)),
     ...diskMetrics(disks),
   ];
 }

@@ -5,6 +5,7 @@ import { clockText } from '../../status/clocks.ts';
 import { diskMetrics, diskSection } from '../../status/disks.ts';
 import { derive, type Fact, factText, valueOf } from '../../status/fact.ts';
 import { gauge, type Metric, one, type Section } from '../../status/report.ts';
+import { clockSkewMetric, primaryMetric, timelineMetric } from '../../status/shared-metrics.ts';
 import { describeLowLimit } from '../server/limits.ts';
 import type { DrillFacts } from './drill.ts';
 import type { Lag, StandbyFacts } from './facts.ts';
@@ -187,16 +188,8 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
       'What the server here is: 1.',
       mode.kind === 'unknown' ? [] : [{ labels: { mode: mode.value }, value: 1 }],
     ),
-    gauge(
-      'primary',
-      'Whether the server on this host takes writes: it runs, and not as a standby.',
-      primaryOf(facts),
-    ),
-    gauge(
-      'timeline',
-      'The timeline of the server on this host, by its pg_control.',
-      one(valueOf(cluster)?.timeline),
-    ),
+    primaryMetric(primaryOf(facts)),
+    timelineMetric(valueOf(cluster)?.timeline),
     gauge(
       'replayed_bytes',
       'The end of the WAL that was replayed, as bytes since 0/0.',
@@ -297,9 +290,7 @@ export function metricsOf(facts: StandbyFacts): readonly Metric[] {
       "The clock of the primary's host minus this host's.",
       one(valueOf(facts.primaryClock)?.skewS),
     ),
-    gauge(
-      'standby_clock_skew_seconds',
-      "The clock of the standby's host minus this host's.",
+    clockSkewMetric(
       (valueOf(facts.standbys) ?? []).map(({ name, clock }) => ({
         labels: { standby: name },
         value: valueOf(clock)?.skewS,

@@ -9,12 +9,11 @@ import {
   endPass,
   isProofInForce,
   lackOf,
-  nextCatchUpBatch,
   owesCatchUp,
   proofOf,
-  sendCatchUpBatch,
   takeHoldings,
 } from '../../../../src/archiver/lane/catch-up.ts';
+import { nextCatchUpBatch, sendCatchUpBatch } from '../../../../src/archiver/lane/catch-up-batch.ts';
 import type { Lane } from '../../../../src/archiver/lane/lane.ts';
 import { describeLack } from '../../../../src/archiver/lane/state.ts';
 import { layoutOf } from '../../../../src/archiver/layout.ts';
