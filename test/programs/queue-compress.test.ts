@@ -207,7 +207,7 @@ describe('a compressed segment that is damaged in the queue', () => {
     const flush = await cluster.run(['--flush']);
     expect(flush.code).toBe(1);
     expect(flush.stdout).toMatch(
-      /Standby s1: 1 files sent, 2 remain in its queue \(the queued file ".*\.zst" is damaged, and pg_wal/,
+      /Standby s1: 1 files sent, 2 remain in its queue \(the queued file ".*\.zst" is damaged: .*; it cannot be taken from pg_wal again: /,
     );
     expect(archivedFiles(s1)).toEqual([cluster.segment(1)]);
     expect(cluster.state('s1')).toMatchObject({ health: 'damaged' });
