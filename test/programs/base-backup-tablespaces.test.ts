@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -111,6 +112,26 @@ describe.each(failureMajors())('tablespaces on PostgreSQL %i', (major) => {
       expect(await standby.value(`SELECT count(*) FROM "in ${name}"`)).toBe('5001');
     const spaces = await standby.sql('SELECT pg_tablespace_location(oid) AS l FROM pg_tablespace');
     expect(spaces.map(({ l }) => l).filter((path) => path !== '')).toHaveLength(3);
+  });
+
+  test('-B refuses a tablespace that is not mounted on the primary, and copies it once it is', async ({
+    world,
+  }) => {
+    const { primary, standby } = await backupPair(world);
+    const location = await makeTablespace(primary, 'fast');
+    const here = join(standby.host.directory, 'fast');
+    appendFileSync(standby.iniFile, `\n[tablespaces]\n${location} = ${here}\n`);
+    expect(await world.cmdStandby(standby, ['-I'])).toMatchObject({ code: 0 });
+    // Nothing is left to be written there.
+    await primary.sql('CHECKPOINT');
+    renameSync(location, `${location}.unmounted`);
+    const refused = await world.cmdStandby(standby, ['-B']);
+    expectExit(refused, 4);
+    expect(refused.stderr).toContain('where the files of tablespace "fast" should be');
+    expect(refused.stderr).toContain('The primary still has this tablespace.');
+    renameSync(`${location}.unmounted`, location);
+    expect(await world.cmdStandby(standby, ['-B'])).toMatchObject({ code: 0 });
+    expect(readdirSync(here)).toHaveLength(1);
   });
 
   test('-B refuses tablespaces that would overlap here, also by a link', async ({ world }) => {

@@ -1,3 +1,4 @@
+import { rmSync, symlinkSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -64,6 +65,13 @@ describe.each(failureMajors())('--verify on PostgreSQL %i', (major) => {
     const alone = await world.cmdStandby(standby, ['--verify']);
     expect(alone).toMatchObject({ code: 0 });
     expect(alone.stdout).toMatch(/^Verified: \d+ pages in \d+ files, none is damaged/m);
+
+    const link = inPgdata(standby, 'pg_tblspc/99999');
+    symlinkSync(join(world.directory, 'not-mounted'), link);
+    const absent = await world.cmdStandby(standby, ['--verify']);
+    expect(absent).toMatchObject({ code: 4 });
+    expect(absent.stderr).toContain('leads to no files of this copy: is its file system mounted?');
+    rmSync(link);
 
     flipBit(inPgdata(standby, path), 17);
     const damaged = await world.cmdStandby(standby, ['--verify']);
